@@ -1,0 +1,37 @@
+/*
+ * buf: a growing run of bytes with a limit and a sticky failure.
+ *
+ * Owns      Its bytes, until buf_done. A zeroed struct buf is ready, with no limit.
+ * Limits    `max` bytes when not 0: a write that would pass it is left out whole, `failed` is set,
+ *           and all later writes do nothing. Check `failed` once, at the end.
+ */
+#pragma once
+
+#include "base/str.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+
+struct buf {
+    char *ptr;
+    size_t len, size, max;
+    bool failed;
+};
+
+void buf_put(struct buf *b, struct str s);
+void buf_byte(struct buf *b, char c);
+void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void buf_vprintf(struct buf *b, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+/* Room for n more bytes at the end, to be filled by the caller who then adds to len; NULL when
+ * failed. */
+char *buf_room(struct buf *b, size_t n);
+void buf_clear(struct buf *b); /* keeps the memory; forgets a failure */
+void buf_done(struct buf *b);
+
+static inline struct str buf_str(const struct buf *b)
+{
+    return (struct str){b->ptr ? b->ptr : "", b->len};
+}
+
+#define BUF_LOCAL __attribute__((cleanup(buf_done)))

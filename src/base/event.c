@@ -1,0 +1,134 @@
+#include "base/event.h"
+
+#include <inttypes.h>
+
+static const char *const levels[] = {"debug", "info", "warn", "error"};
+
+/* Length of the UTF-8 sequence at the start of s, or 0 when it is none. */
+static size_t sequence(struct str s)
+{
+    for (size_t n = 1; n <= 4 && n <= s.len; n++) {
+        if (str_is_utf8(str_head(s, n))) {
+            return n;
+        }
+    }
+    return 0;
+}
+
+void json_str(struct buf *out, struct str s)
+{
+    buf_byte(out, '"');
+    while (s.len > 0) {
+        unsigned char c = (unsigned char)s.ptr[0];
+        size_t n = 1;
+
+        if (c == '"' || c == '\\') {
+            buf_printf(out, "\\%c", c);
+        } else if (c == '\n') {
+            buf_put(out, STR("\\n"));
+        } else if (c < 0x20 || c == 0x7f) {
+            buf_printf(out, "\\u%04x", c);
+        } else if (c < 0x80) {
+            size_t run = 1;
+
+            while (run < s.len && (unsigned char)s.ptr[run] >= 0x20 &&
+                   (unsigned char)s.ptr[run] < 0x7f && s.ptr[run] != '"' && s.ptr[run] != '\\') {
+                run++;
+            }
+            buf_put(out, str_head(s, run));
+            n = run;
+        } else {
+            n = sequence(s);
+            buf_put(out, n ? str_head(s, n) : STR("\xef\xbf\xbd"));
+            n = n ? n : 1;
+        }
+        s = str_skip(s, n);
+    }
+    buf_byte(out, '"');
+}
+
+void event_json(struct buf *out, struct date at, const struct event_kind *kind,
+                const struct event_field *fields, size_t count)
+{
+    char date[DATE_ISO_BYTES];
+
+    buf_printf(out, "{\"date\":\"%.*s\",\"level\":\"%s\",\"event\":\"%s\"",
+               STR_ARG(date_iso(at, date)), levels[kind->level], kind->name);
+    for (size_t i = 0; i < count; i++) {
+        const struct event_field *f = &fields[i];
+
+        buf_printf(out, ",\"%s\":", f->name);
+        switch (f->type) {
+        case EVENT_str:
+            json_str(out, str_head(f->str, EVENT_TEXT_MAX));
+            break;
+        case EVENT_num:
+            buf_printf(out, "%" PRId64, f->num);
+            break;
+        case EVENT_id:
+            buf_printf(out, "\"%016" PRIx64 "\"", f->id);
+            break;
+        case EVENT_date:
+            if (date_is_never(f->date)) {
+                buf_put(out, STR("null"));
+            } else {
+                buf_printf(out, "\"%.*s\"", STR_ARG(date_iso(f->date, date)));
+            }
+            break;
+        }
+    }
+    buf_byte(out, '}');
+}
+
+static void shown(struct buf *out, struct str s)
+{
+    bool quoted = s.len == 0 || str_find(s, ' ') != STR_NONE;
+
+    s = str_head(s, EVENT_TEXT_MAX);
+    if (quoted) {
+        buf_byte(out, '"');
+    }
+    while (s.len > 0) {
+        size_t n = sequence(s);
+
+        if (n == 0 || (unsigned char)s.ptr[0] < 0x20 || s.ptr[0] == 0x7f) {
+            buf_printf(out, "\\x%02x", (unsigned char)s.ptr[0]);
+            n = 1;
+        } else {
+            buf_put(out, str_head(s, n));
+        }
+        s = str_skip(s, n);
+    }
+    if (quoted) {
+        buf_byte(out, '"');
+    }
+}
+
+void event_text(struct buf *out, struct date at, const struct event_kind *kind,
+                const struct event_field *fields, size_t count)
+{
+    char date[DATE_ISO_BYTES];
+    struct str iso = date_iso(at, date);
+
+    buf_printf(out, "%.*s %-5s %s", STR_ARG(str_head(str_skip(iso, 11), 12)), levels[kind->level],
+               kind->name);
+    for (size_t i = 0; i < count; i++) {
+        const struct event_field *f = &fields[i];
+
+        buf_printf(out, " %s=", f->name);
+        switch (f->type) {
+        case EVENT_str:
+            shown(out, f->str);
+            break;
+        case EVENT_num:
+            buf_printf(out, "%" PRId64, f->num);
+            break;
+        case EVENT_id:
+            buf_printf(out, "%016" PRIx64, f->id);
+            break;
+        case EVENT_date:
+            buf_put(out, date_is_never(f->date) ? STR("never") : date_iso(f->date, date));
+            break;
+        }
+    }
+}

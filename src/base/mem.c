@@ -1,0 +1,62 @@
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Noreturn void check_failed(const char *file, int line, const char *fact)
+{
+    fprintf(stderr, "postyard: %s:%d: must hold: %s\n", file, line, fact);
+    abort();
+}
+
+static void *or_stop(void *pointer, size_t size)
+{
+    if (pointer == NULL) {
+        fprintf(stderr, "postyard: out of memory (%zu bytes wanted)\n", size);
+        abort();
+    }
+    return pointer;
+}
+
+void *mem_alloc(size_t size)
+{
+    return or_stop(calloc(1, size ? size : 1), size);
+}
+
+void *mem_alloc_raw(size_t size)
+{
+    return or_stop(malloc(size ? size : 1), size);
+}
+
+void *mem_array(size_t count, size_t size)
+{
+    size_t bytes = 0;
+
+    must(mul_size(count, size, &bytes));
+    return mem_alloc(bytes);
+}
+
+void *mem_grow(void *old, size_t count, size_t size)
+{
+    size_t bytes = 0;
+
+    must(mul_size(count, size, &bytes));
+    return or_stop(realloc(old, bytes ? bytes : 1), bytes);
+}
+
+char *mem_dup_z(const char *text, size_t len)
+{
+    char *copy = mem_alloc_raw(len + 1);
+
+    if (len > 0) {
+        memcpy(copy, text, len);
+    }
+    copy[len] = 0;
+    return copy;
+}
+
+void mem_free(void *pointer)
+{
+    free(pointer);
+}

@@ -1,0 +1,179 @@
+#include "../unit.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/crc.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+/* A small generator, so that the sequence is the same on every machine. */
+static uint32_t next_random(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
+static void a_map_agrees_with_an_array(void **state)
+{
+    enum { KEYS = 500, STEPS = 20000 };
+    static int values[KEYS];
+    bool in[KEYS] = {false};
+    struct map m = {.seed = 7};
+    uint32_t seed = 1;
+    size_t count = 0, at = 0, seen = 0;
+
+    for (int step = 0; step < STEPS; step++) {
+        uint32_t key = next_random(&seed) % KEYS;
+
+        if (next_random(&seed) % 2) {
+            count += !in[key];
+            in[key] = true;
+            map_put_num(&m, key, &values[key]);
+        } else {
+            count -= in[key];
+            assert_ptr_equal(map_take_num(&m, key), in[key] ? &values[key] : NULL);
+            in[key] = false;
+        }
+        assert_int_equal(m.count, count);
+    }
+    for (uint32_t key = 0; key < KEYS; key++) {
+        assert_ptr_equal(map_get_num(&m, key), in[key] ? &values[key] : NULL);
+    }
+    while (map_each(&m, &at) != NULL) {
+        seen++;
+    }
+    assert_int_equal(seen, count);
+    map_done(&m);
+
+    map_put(&m, STR("a"), &values[0]);
+    map_put(&m, STR(""), &values[1]);
+    assert_ptr_equal(map_get(&m, STR("a")), &values[0]);
+    assert_ptr_equal(map_get(&m, STR("")), &values[1]);
+    assert_null(map_get(&m, STR("b")));
+    map_done(&m);
+    (void)state;
+}
+
+static void a_heap_gives_the_least_first_and_equals_in_order(void **state)
+{
+    enum { NODES = 1000 };
+    static struct heap_node nodes[NODES];
+    struct heap h = {0};
+    uint32_t seed = 3;
+    int64_t last = INT64_MIN;
+    uint64_t last_order = 0;
+    uint32_t left = NODES;
+
+    for (int i = 0; i < NODES; i++) {
+        heap_put(&h, &nodes[i], next_random(&seed) % 50);
+    }
+    for (int i = 0; i < NODES; i += 7) {
+        heap_put(&h, &nodes[i], next_random(&seed) % 50);
+    }
+    for (int i = 0; i < NODES; i += 3) {
+        heap_remove(&h, &nodes[i]);
+        heap_remove(&h, &nodes[i]);
+        left--;
+    }
+    assert_int_equal(h.count, left);
+    while (heap_least(&h) != NULL) {
+        struct heap_node *n = heap_least(&h);
+
+        assert_true(n->key > last || (n->key == last && n->order > last_order));
+        last = n->key;
+        last_order = n->order;
+        heap_remove(&h, n);
+    }
+    heap_done(&h);
+    (void)state;
+}
+
+static void a_buf_fails_once_and_stays_failed(void **state)
+{
+    struct buf b = {.max = 5};
+
+    buf_put(&b, STR("abc"));
+    buf_put(&b, STR("def"));
+    assert_true(b.failed);
+    buf_put(&b, STR("x"));
+    EXPECT_STR(buf_str(&b), "abc");
+    buf_clear(&b);
+    buf_printf(&b, "%d", 42);
+    EXPECT_STR(buf_str(&b), "42");
+    buf_done(&b);
+    (void)state;
+}
+
+static void an_arena_keeps_what_it_gave(void **state)
+{
+    struct arena a = {0};
+    struct str one = arena_dup(&a, STR("one"));
+
+    for (int i = 0; i < 1000; i++) {
+        char *bytes = arena_alloc(&a, (size_t)i);
+
+        for (int k = 0; k < i; k++) {
+            assert_int_equal(bytes[k], 0);
+            bytes[k] = 'x';
+        }
+    }
+    EXPECT_STR(one, "one");
+    EXPECT_STR(arena_printf(&a, "%s-%d", "n", 5), "n-5");
+    arena_reset(&a);
+    assert_int_equal(a.held, 0);
+    arena_done(&a);
+    (void)state;
+}
+
+static void crc_is_the_published_one(void **state)
+{
+    char zeros[32] = {0};
+
+    /* RFC 3720 appendix B.4, and the usual check value. */
+    assert_int_equal(crc32c(0, str_make(zeros, 32)), 0x8a9136aa);
+    assert_int_equal(crc32c(0, STR("123456789")), 0xe3069283);
+    assert_int_equal(crc32c(crc32c(0, STR("1234")), STR("56789")), 0xe3069283);
+    (void)state;
+}
+
+struct thing {
+    int n;
+    struct link link;
+};
+
+static void a_list_keeps_order(void **state)
+{
+    struct list l;
+    struct thing things[3] = {{.n = 0}, {.n = 1}, {.n = 2}};
+    int want = 0;
+
+    list_init(&l);
+    assert_null(list_pop(&l));
+    for (int i = 0; i < 3; i++) {
+        list_push(&l, &things[i].link);
+    }
+    LIST_EACH (&l, k) {
+        assert_int_equal(CONTAINER_OF(k, struct thing, link)->n, want++);
+    }
+    list_remove(&things[1].link);
+    list_remove(&things[1].link);
+    assert_ptr_equal(list_pop(&l), &things[0].link);
+    assert_ptr_equal(list_pop(&l), &things[2].link);
+    assert_true(list_is_empty(&l));
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_map_agrees_with_an_array),
+        cmocka_unit_test(a_heap_gives_the_least_first_and_equals_in_order),
+        cmocka_unit_test(a_buf_fails_once_and_stays_failed),
+        cmocka_unit_test(an_arena_keeps_what_it_gave),
+        cmocka_unit_test(crc_is_the_published_one),
+        cmocka_unit_test(a_list_keeps_order),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

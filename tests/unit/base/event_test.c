@@ -1,0 +1,47 @@
+#include "../unit.h"
+#include "base/err.h"
+#include "base/event.h"
+
+EVENT_DEFINE(test_happened, WARN, "a test happened")
+
+static void an_event_is_one_line_whatever_a_stranger_sent(void **state)
+{
+    struct event_field fields[] = {f_message(0x1234), f_rcpt(STR("a\r\n\"\xff@b")), f_size(-5),
+                                   f_next(DATE_NEVER)};
+    struct buf out = {0};
+
+    event_json(&out, (struct date){1772532000123}, &ev_test_happened, fields, 4);
+    EXPECT_STR(buf_str(&out), "{\"date\":\"2026-03-03T10:00:00.123Z\",\"level\":\"warn\","
+                              "\"event\":\"test_happened\",\"message\":\"0000000000001234\","
+                              "\"rcpt\":\"a\\u000d\\n\\\"\xef\xbf\xbd@b\",\"size\":-5,"
+                              "\"next\":null}");
+    buf_clear(&out);
+    event_text(&out, (struct date){1772532000123}, &ev_test_happened, fields, 4);
+    EXPECT_STR(buf_str(&out), "10:00:00.123 warn  test_happened message=0000000000001234 "
+                              "rcpt=a\\x0d\\x0a\"\\xff@b size=-5 next=never");
+    buf_done(&out);
+    (void)state;
+}
+
+static void dates_and_errors_read_well(void **state)
+{
+    char at[DATE_MAIL_BYTES], line[64];
+
+    EXPECT_STR(date_mail((struct date){1772532000123}, at), "Tue, 03 Mar 2026 10:00:00 +0000");
+    EXPECT_STR(err_say(err_sys(ERR_NETWORK, 111), line, sizeof line),
+               "network error: Connection refused");
+    assert_string_equal(err_name(ERR_TIMEOUT), "TIMEOUT");
+    assert_true(when_is_never(when_add(WHEN_NEVER, -5)));
+    assert_true(date_is_never(date_add((struct date){INT64_MAX - 1}, 5)));
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_event_is_one_line_whatever_a_stranger_sent),
+        cmocka_unit_test(dates_and_errors_read_well),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
