@@ -1,12 +1,12 @@
 /* What every unit test includes: cmocka with the headers it wants before it. */
 #pragma once
 
-/* clang-format off: cmocka wants these first */
-#include <cmocka.h>
+/* clang-format off */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <cmocka.h>
 /* clang-format on */
 
 #include "base/str.h"
