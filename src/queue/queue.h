@@ -1,0 +1,154 @@
+/*
+ * queue: what waits and why. Jobs, virtual queues with slots of their own, sites, fair turns, the
+ * two times; and queue_accept, the only door for new mail.
+ *
+ * Threads   The queue is single-threaded, on a loop of its own; each of its steps is short. Its
+ *           callers are on other loops: calls post to it, and those that wait say so.
+ * Words     design section 3: message, recipient, job, virtual queue, slot, lane, site.
+ * Life      A job: waiting -> preparing -> ready -> running -> recorded. Delivery does the
+ * preparing and the running (struct queue_ops), with a struct work in hand; the queue decides when.
+ * Owns      Every work belongs to the queue, except between the call of an op and its answer
+ *           (queue_prepared, slot_next, slot_end, queue_noted), when delivery may read and fill it.
+ * Promises  P2 P3 P4 P6 P7. A recipient is in at most one job; a running attempt's result decides
+ *           over everything that happened to the recipient meanwhile.
+ */
+#pragma once
+
+#include "mail/envelope.h"
+#include "runtime/loop.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct plan; /* strategy/: the compiled configuration of queues and strategies */
+struct queue;
+
+/* Why a job waits; one table for `why`, the API, metrics and the watchdog. */
+enum wait_reason {
+#define REASON(name, text, prose) WAIT_##name,
+#include "queue/reasons.def"
+#undef REASON
+    WAIT_COUNT
+};
+const char *wait_reason_name(enum wait_reason r);  /* "not-due" */
+const char *wait_reason_prose(enum wait_reason r); /* a sentence */
+
+/* One job in delivery's hands. */
+struct work {
+    struct post post; /* for its way between loops; delivery may use it while it has the work */
+    struct queue *queue;
+    uint64_t message;
+    uint32_t first; /* lowest index: with `message` the job's id */
+    uint32_t *to;   /* indices of its recipients in parcel->message.to */
+    uint32_t to_count;
+    struct parcel
+        *parcel;       /* one reference; NULL until prepared when the message was not in memory */
+    struct plan *plan; /* the plan it was prepared under; one reference, taken by prepare */
+    void *prepared;    /* delivery's: decisions, hosts */
+    void (*prepared_free)(void *prepared);
+    struct rcpt_state *results; /* delivery's answer: to_count new states, version already risen */
+    struct arena arena;         /* lives as long as the work; results' texts go here */
+    bool expiring;              /* it was due only because its time is over (PY-20) */
+    struct link link;           /* for whoever holds it */
+};
+
+/* What preparing came to. */
+enum prepared {
+    PREPARED_READY,   /* `site` is filled; it may run */
+    PREPARED_RESULTS, /* no connection needed: `results` are filled (null MX, expired, rejected) */
+    PREPARED_WAIT     /* try again at `until`, for `reason`, no attempt spent */
+};
+
+struct slot; /* the right to have one connection at work */
+
+/* What main hands to the queue. All are called on the queue's loop and never suspend: they post to
+ * a loop of delivery. */
+struct queue_ops {
+    void *ctx;
+    /* Read the envelope if work->parcel is NULL (and fill `to` by job_members), evaluate route,
+     * connection and tls, look up; then queue_prepared. */
+    void (*prepare)(void *ctx, struct work *w);
+    /* A slot for this work; then slot_next until it says none, or slot_end. */
+    void (*run)(void *ctx, struct slot *s, struct work *w);
+    /* `note` has come for a job that does not run: compute new states (notice owed, expired) into
+     * work->results; then queue_noted. */
+    void (*note)(void *ctx, struct work *w);
+    /* Something is owed to the sender of this message and no job of it is at work: build one DSN,
+     * queue_accept it together with the changes owed -> none, then queue_reported. */
+    void (*report)(void *ctx, uint64_t message);
+};
+
+struct queue_options {
+    uint64_t cache_bytes; /* store.cache: parcels kept for jobs that wait their first turn */
+};
+
+struct queue *queue_new(struct loop *home, struct store *store, const struct queue_ops *ops,
+                        const struct queue_options *o);
+/* The queue's loop: waits for the store, walks it, then serves until cancelled: no new work starts,
+ * results still come in, until nothing runs. */
+void queue_serve(struct queue *q);
+void queue_free(struct queue *q);
+/* Waits until all stored jobs are in memory. */
+struct err queue_ready(struct queue *q, struct when by);
+/* The plan that holds from now on, for queues and their slots. Takes one reference. */
+void queue_use_plan(struct queue *q, struct plan *plan);
+
+/* The door. Evaluates schedule and route for each recipient under `plan` (whose variables are all
+ * true by now: source, size), fills the states, commits message and `changes` in one batch, and
+ * puts the jobs into memory. OK means: on stable storage (P1). p->message.id was given by
+ * store_new_id. Takes neither the caller's reference of p nor that of plan; takes `body` (may be
+ * NULL). */
+struct err queue_accept(struct queue *q, struct plan *plan, struct parcel *p,
+                        struct store_body *body, const struct store_change *changes,
+                        uint32_t change_count, struct when by);
+
+/* The one grouping function: indices of the waiting recipients that form the job whose lowest index
+ * is `first`, into a. */
+uint32_t job_members(const struct message *m, uint32_t first, struct arena *a, uint32_t **ret);
+
+/* Answers, from delivery's loops. `site`: route name, a blank, next hop (strategy/). For WAIT:
+ * reason, until, and a text that `why` shows. They never suspend. */
+void queue_prepared(struct work *w, enum prepared how, struct str site, enum wait_reason reason,
+                    struct date until, struct str text);
+void queue_noted(struct work *w);
+void queue_reported(struct queue *q, uint64_t message);
+
+/* Hands back `done` with its results and asks for the next work of the same site under the same
+ * plan. *ret NULL: the slot is given back; keep or close the connection. Never waits for long. */
+struct err slot_next(struct slot *s, struct work *done, struct work **ret, struct when by);
+/* The connection could not be had or was lost before a transaction was accepted: counts toward site
+ * rest (why: one sentence); results may be NULL: then the work was not attempted, waits until the
+ * rest is over and spends no attempt. Ends the slot. */
+void slot_failed(struct slot *s, struct work *w, struct str why);
+/* Ends the slot after `done`, when no further work is wanted. */
+void slot_end(struct slot *s, struct work *done);
+/* A transaction was accepted; `slowest_ms` is the longest single wait in it: proves the site. */
+void slot_accepted(struct slot *s, int64_t slowest_ms);
+
+/* Questions and actions of the admin, answered on the caller's loop from a cursor: up to `max` jobs
+ * with (message, first) after the given one. */
+struct job_note {
+    uint64_t message;
+    uint32_t first, to_count;
+    struct str queue, lane, site; /* in the caller's arena */
+    struct date act, note, since, until;
+    uint16_t attempts;
+    const char *state; /* "waiting", "preparing", "ready", "running", "recorded" */
+    enum wait_reason reason;
+    struct str text; /* what the reason is about: failure text, limit's name */
+};
+struct err queue_list(struct queue *q, uint64_t message, uint32_t first, uint32_t max,
+                      struct arena *a, struct job_note **ret, uint32_t *count, struct when by);
+/* All jobs of one message. */
+struct err queue_show(struct queue *q, uint64_t message, struct arena *a, struct job_note **ret,
+                      uint32_t *count, struct when by);
+/* Makes the waiting jobs of a message due now and ends their sites' rest. *count: how many. */
+struct err queue_retry(struct queue *q, uint64_t message, uint32_t *count, struct when by);
+
+struct queue_counts {
+    uint64_t jobs, waiting, preparing, ready, running, recorded;
+    uint64_t accepted, delivered, deferred, failed, reports;
+    uint64_t watchdog; /* jobs due, unheld, with a free slot, not started for 2 s: must stay 0 */
+};
+struct err queue_count(struct queue *q, struct queue_counts *ret, struct when by);
