@@ -20,7 +20,7 @@ int main(int argc, char **argv)
         return 1;
     }
     while ((entry = readdir(dir)) != NULL) {
-        char path[4096];
+        char path[1024];
         FILE *file;
         size_t len;
 
