@@ -1,0 +1,312 @@
+/*
+ * Servers, clients and trusts: OpenSSL contexts made once and shared.
+ *
+ *  1. Nothing here is changed after it was made, so any thread may use it.
+ *  2. A client that verifies and one that does not are two contexts and two session caches: a
+ *     session made without a check is never resumed by a client that must check.
+ */
+#include "base/arena.h"
+#include "base/mem.h"
+#include "runtime/fiber.h"
+#include "tls/part.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509_vfy.h>
+#include <stdio.h>
+#include <unistd.h>
+
+struct tls_trust {
+    X509_STORE *store;
+};
+
+struct str tls_openssl_says(char *at, size_t size)
+{
+    unsigned long code = ERR_peek_last_error();
+    const char *reason;
+    int n;
+
+    if (ERR_SYSTEM_ERROR(code)) {
+        n = snprintf(at, size, "%s", strerror(ERR_GET_REASON(code)));
+    } else {
+        reason = ERR_reason_error_string(code);
+        n = reason != NULL ? snprintf(at, size, "%s", reason)
+                           : snprintf(at, size, "error %08lx", code);
+    }
+    ERR_clear_error();
+    return str_make(at, n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1);
+}
+
+static struct err refuse_file(struct buf *why, const char *what, const char *path)
+{
+    char said[128];
+    struct str s = tls_openssl_says(said, sizeof said);
+
+    buf_printf(why, "%s %s: %.*s", what, path, STR_ARG(s));
+    return err_of(ERR_CONFIG);
+}
+
+/* Keys with a pass phrase would ask on the terminal: refuse them instead. */
+static int no_pass_phrase(char *at, int size, int writing, void *ctx)
+{
+    (void)at;
+    (void)size;
+    (void)writing;
+    *(bool *)ctx = true;
+    return -1;
+}
+
+static SSL_CTX *context_new(const SSL_METHOD *method, const char *ciphers)
+{
+    SSL_CTX *ctx = SSL_CTX_new(method);
+
+    must(ctx != NULL);
+    must(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
+    must(SSL_CTX_set_cipher_list(ctx, ciphers) == 1);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    /* One read of the socket a record instead of two; a layer reads until the library has none. */
+    SSL_CTX_set_read_ahead(ctx, 1);
+    return ctx;
+}
+
+static struct err load_key(SSL_CTX *ctx, const char *path, struct buf *why)
+{
+    bool wants_phrase = false;
+    EVP_PKEY *key;
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL) {
+        buf_printf(why, "key file %s: %s", path, strerror(errno));
+        return err_of(ERR_CONFIG);
+    }
+    key = PEM_read_PrivateKey(file, NULL, no_pass_phrase, &wants_phrase);
+    (void)fclose(file);
+    if (key == NULL && wants_phrase) {
+        ERR_clear_error();
+        buf_printf(why, "key file %s: the key is protected by a pass phrase", path);
+        return err_of(ERR_CONFIG);
+    }
+    if (key == NULL) {
+        return refuse_file(why, "key file", path);
+    }
+    if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1) {
+        EVP_PKEY_free(key);
+        ERR_clear_error();
+        buf_printf(why, "key file %s: not the key of the certificate", path);
+        return err_of(ERR_CONFIG);
+    }
+    EVP_PKEY_free(key);
+    return ERR_OK;
+}
+
+struct load {
+    struct str certificate, key; /* of a trust: the bundle, and nothing */
+    struct tls_server *server;
+    struct tls_trust *trust;
+    struct buf *why;
+    struct err e;
+};
+
+static void load_server(void *arg)
+{
+    static const unsigned char id[] = "postyard";
+    struct load *l = arg;
+    struct arena a ARENA_LOCAL = {0};
+    const char *certificate = arena_z(&a, l->certificate), *key = arena_z(&a, l->key);
+    SSL_CTX *ctx = context_new(TLS_server_method(), "DEFAULT:@SECLEVEL=1");
+
+    ERR_clear_error();
+    if (access(certificate, R_OK) != 0) {
+        buf_printf(l->why, "certificate file %s: %s", certificate, strerror(errno));
+        l->e = err_of(ERR_CONFIG);
+    } else if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1) {
+        l->e = refuse_file(l->why, "certificate file", certificate);
+    } else {
+        l->e = load_key(ctx, key, l->why);
+    }
+    if (l->e.code != OK) {
+        SSL_CTX_free(ctx);
+        return;
+    }
+    SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets need no memory of ours */
+    must(SSL_CTX_set_num_tickets(ctx, 1) == 1);
+    must(SSL_CTX_set_session_id_context(ctx, id, sizeof id - 1) == 1);
+    must(SSL_CTX_set_dh_auto(ctx, 1) == 1);
+    l->server = MEM_NEW(struct tls_server);
+    l->server->ctx = ctx;
+    l->server->refs = 1;
+}
+
+struct err tls_server_load(struct str certificate, struct str key, struct tls_server **ret,
+                           struct buf *why)
+{
+    struct load l = {.certificate = certificate, .key = key, .why = why};
+
+    on_big_stack(load_server, &l);
+    if (l.e.code == OK) {
+        *ret = l.server;
+    }
+    return l.e;
+}
+
+struct tls_server *tls_server_sim(struct str names, bool trusted, bool broken)
+{
+    struct tls_server *s = MEM_NEW(struct tls_server);
+
+    s->sim_names = str_make(mem_dup_z(names.ptr, names.len), names.len);
+    s->sim_trusted = trusted;
+    s->sim_broken = broken;
+    s->refs = 1;
+    return s;
+}
+
+struct tls_server *tls_server_keep(struct tls_server *s)
+{
+    s->refs++;
+    return s;
+}
+
+void tls_server_drop(struct tls_server *s)
+{
+    if (s == NULL || --s->refs > 0) {
+        return;
+    }
+    SSL_CTX_free(s->ctx);
+    if (s->ctx == NULL) {
+        mem_free((void *)(uintptr_t)s->sim_names.ptr);
+    }
+    mem_free(s);
+}
+
+static void load_trust(void *arg)
+{
+    struct load *l = arg;
+    struct arena a ARENA_LOCAL = {0};
+    const char *path = arena_z(&a, l->certificate);
+    struct tls_trust *t = MEM_NEW(struct tls_trust);
+
+    ERR_clear_error();
+    t->store = X509_STORE_new();
+    must(t->store != NULL);
+    if (l->certificate.len == 0 ? X509_STORE_set_default_paths(t->store) != 1
+                                : X509_STORE_load_file(t->store, path) != 1) {
+        l->e = refuse_file(l->why, "authorities", l->certificate.len ? path : "of the system");
+        tls_trust_drop(t);
+        return;
+    }
+    ERR_clear_error(); /* a system without a bundle loads, and then trusts nobody */
+    l->trust = t;
+}
+
+struct err tls_trust_load(struct str file, struct tls_trust **ret, struct buf *why)
+{
+    struct load l = {.certificate = file, .why = why};
+
+    on_big_stack(load_trust, &l);
+    if (l.e.code == OK) {
+        *ret = l.trust;
+    }
+    return l.e;
+}
+
+void tls_trust_drop(struct tls_trust *t)
+{
+    if (t != NULL) {
+        X509_STORE_free(t->store);
+        mem_free(t);
+    }
+}
+
+/* The opportunistic client does not look: a chain nobody judges is not worth the time and stack. */
+static int accept_any(X509_STORE_CTX *store, void *arg)
+{
+    (void)store;
+    (void)arg;
+    return 1;
+}
+
+static void verify_now(void *arg)
+{
+    struct {
+        X509_STORE_CTX *store;
+        int ret;
+    } *v = arg;
+
+    v->ret = X509_verify_cert(v->store);
+}
+
+static int verify_deep(X509_STORE_CTX *store, void *arg)
+{
+    struct {
+        X509_STORE_CTX *store;
+        int ret;
+    } v = {store, 0};
+
+    (void)arg;
+    on_big_stack(verify_now, &v);
+    return v.ret;
+}
+
+/* OpenSSL calls this for each ticket; returning 1 takes the reference. */
+static int remember(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls_layer *t = SSL_get_app_data(ssl);
+
+    if (t == NULL || t->key[0] == '\0') {
+        return 0;
+    }
+    tls_sessions_put(t->client->sessions, str_of(t->key), session);
+    return 1;
+}
+
+static struct tls_client *client_new(SSL_CTX *ctx, bool verify)
+{
+    struct tls_client *c = MEM_NEW(struct tls_client);
+
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, remember);
+    c->ctx = ctx;
+    c->sessions = tls_sessions_new();
+    c->verify = verify;
+    c->refs = 1;
+    return c;
+}
+
+struct tls_client *tls_client_opportunistic(void)
+{
+    SSL_CTX *ctx = context_new(TLS_client_method(), "DEFAULT:@SECLEVEL=0");
+
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_cert_verify_callback(ctx, accept_any, NULL);
+    return client_new(ctx, false);
+}
+
+struct tls_client *tls_client_verified(struct tls_trust *trust)
+{
+    SSL_CTX *ctx = context_new(TLS_client_method(), "DEFAULT:@SECLEVEL=2");
+
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_cert_verify_callback(ctx, verify_deep, NULL);
+    SSL_CTX_set1_cert_store(ctx, trust->store);
+    return client_new(ctx, true);
+}
+
+struct tls_client *tls_client_keep(struct tls_client *c)
+{
+    c->refs++;
+    return c;
+}
+
+void tls_client_drop(struct tls_client *c)
+{
+    if (c == NULL || --c->refs > 0) {
+        return;
+    }
+    SSL_CTX_free(c->ctx);
+    tls_sessions_free(c->sessions);
+    mem_free(c);
+}
