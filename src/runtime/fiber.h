@@ -31,7 +31,7 @@ bool fiber_is_cancelled(void);
 /* `what` names the thing waited for, in the census ("reply to DATA"); a literal. */
 struct err fiber_wait(const char *what, struct when by);
 /* Waits for one fiber_wake whatever happens: for work that holds pointers into our frame. It cannot
- * be cancelled, and takes its deadline only to say that it suspends. */
+ * be cancelled; `by` only says that it suspends. Wait in a loop around the condition here too. */
 void fiber_wait_firm(const char *what, struct when by);
 /* Same loop only; from another loop post (loop.h). */
 void fiber_wake(struct fiber *f);
@@ -85,3 +85,6 @@ uint32_t fiber_count(void);
 /* Runs fn(arg) on the loop's big stack (1 MiB): for libraries that recurse over foreign input. fn
  * must not suspend. Outside a fiber it just runs. */
 void on_big_stack(void (*fn)(void *), void *arg);
+
+/* Gives the stack's pages below the current depth back to the system: after a handshake, say. */
+void fiber_trim(void);

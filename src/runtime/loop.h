@@ -32,6 +32,7 @@ const char *loop_name(const struct loop *l);
 unsigned loop_index(const struct loop *l);
 
 struct world *world_new(void); /* real */
+bool world_is_simulated(void); /* the world this loop lives in; false outside any loop */
 /* Before world_run, or from the simulation's own loops. `name` is a literal. */
 struct loop *world_loop(struct world *w, const char *name);
 /* The loop's first fiber; it owns everything else there. The loop ends when it has returned. */
