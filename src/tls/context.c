@@ -23,7 +23,7 @@ struct tls_trust {
 
 struct str tls_openssl_says(char *at, size_t size)
 {
-    unsigned long code = ERR_peek_last_error();
+    unsigned long code = ERR_peek_error();
     const char *reason;
     int n;
 

@@ -57,12 +57,10 @@ extern const struct transport_ops tls_layer_ops, tls_sim_ops;
 
 void tls_layer_free(struct tls_layer *t); /* the lower transport too */
 
-bool world_is_simulated(void); /* runtime/loop.h */
-
 /* True when one of the names (space between, "*." for one label) is `name`; ASCII, any case. */
 bool tls_name_matches(struct str names, struct str name);
 
-/* The top of OpenSSL's error queue as words, and an empty queue. */
+/* The first of OpenSSL's errors (the cause of the others) as words, and an empty queue. */
 struct str tls_openssl_says(char *at, size_t size);
 
 struct tls_sessions *tls_sessions_new(void);

@@ -6,6 +6,7 @@
 
 #include "base/addr.h"
 #include "base/mem.h"
+#include "runtime/fiber.h"
 #include "runtime/loop.h"
 #include "runtime/stream.h"
 #include "tls/part.h"
@@ -44,7 +45,9 @@ static struct err handshake(struct stream *s, struct tls_layer *t, bool name_ok,
         e = world_is_simulated() ? tls_handshake_sim(t, by) : tls_handshake_real(t, by);
     }
     t->open = e.code == OK;
+    stream_take(s, stream_buffered(s).len); /* never read as bytes of the layer */
     stream_layer(s, &t->transport);
+    fiber_trim(); /* the deepest a session's stack ever is */
     return e;
 }
 
