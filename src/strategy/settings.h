@@ -1,0 +1,79 @@
+/*
+ * settings: what the configuration says about queues, schedules, routes, connections, TLS and the
+ * strategies that choose among them. settings.def has the rows.
+ *
+ * Owns      Nothing: each struct lives in the snapshot (config/config.h).
+ */
+#pragma once
+
+#include "config/setting.h"
+
+struct virtual_settings { /* queue.virtual.NAME */
+    uint32_t concurrency;
+    struct str description;
+    uint32_t max_share_percent;
+    int64_t slow_after_ms;
+    int64_t aging_ms;
+    uint32_t lanes_max;
+};
+
+enum notify_mode { NOTIFY_RELATIVE, NOTIFY_ABSOLUTE };
+
+struct schedule_settings { /* queue.schedule.NAME */
+    struct str queue_name;
+    struct duration_list retry, notify;
+    enum notify_mode notify_mode;
+    int64_t expire_ms;     /* 0: not given */
+    uint32_t max_attempts; /* 0: not given */
+    uint32_t retry_jitter_percent;
+    struct str description;
+};
+
+enum route_type { ROUTE_MX, ROUTE_RELAY, ROUTE_LOCAL };
+enum route_protocol { PROTOCOL_SMTP, PROTOCOL_LMTP };
+enum route_deliver { DELIVER_LMTP, DELIVER_MAILDIR };
+enum ip_lookup { IP_V4_THEN_V6, IP_V6_THEN_V4, IP_V4_ONLY, IP_V6_ONLY };
+
+struct route_settings { /* queue.route.NAME */
+    enum route_type type;
+    struct str address;  /* relay, local by LMTP */
+    uint32_t port;       /* 0: 25, or 24 for LMTP; see plan_route.port */
+    bool allow_loopback; /* mx */
+    enum ip_lookup ip_lookup;
+    uint32_t hosts_max, addresses_max; /* mx */
+    enum route_protocol protocol;      /* relay */
+    bool tls_implicit;                 /* relay */
+    bool tls_allow_invalid_certs;      /* relay */
+    enum route_deliver deliver;        /* local */
+    struct str path;                   /* local by maildir */
+    struct str description;
+};
+
+enum eight_bit { EIGHT_BIT_BOUNCE, EIGHT_BIT_SEND };
+
+struct connection_settings { /* queue.connection.NAME */
+    struct addr_list source_ips;
+    struct str ehlo_hostname; /* empty: plan_connection.ehlo_hostname has the server's */
+    int64_t connect_ms, greeting_ms, ehlo_ms, mail_from_ms, rcpt_to_ms, data_ms;
+    struct duration_list rest;
+    enum eight_bit eight_bit;
+    int64_t idle_ms;
+    uint32_t rcpts_per_transaction;
+    struct str description;
+};
+
+enum tls_policy { TLS_DISABLE, TLS_OPTIONAL, TLS_REQUIRE };
+
+struct tls_settings { /* queue.tls.NAME */
+    enum tls_policy starttls, dane, mta_sts;
+    bool allow_invalid_certs;
+    int64_t handshake_ms, mta_sts_ms;
+    struct str description;
+};
+
+struct strategy_settings { /* queue.strategy */
+    struct rules schedule, route, connection, tls;
+};
+
+extern const struct setting_table virtual_table, schedule_table, route_table, connection_table,
+    tls_table, strategy_table;

@@ -1,0 +1,144 @@
+/*
+ * strategy: which schedule, route, connection and TLS object a recipient gets, and which line of
+ * the configuration said so.
+ *
+ * Source    Design section 8; PY-01, PY-35, PY-45 to PY-47; promises P5 and P8.
+ * Owns      A plan owns all it points at, and a reference to its configuration, until its last
+ *           reference is given back. It never changes; any thread may use it.
+ * Errors    strategy_compile: all faults, then NULL. decide_*: struct decision.
+ *
+ * Nothing here suspends, looks at a clock or draws a number. A decision that needs a look-up says
+ * so: the caller performs it, adds the answer to subject.answers and decides again, so that the
+ * answers are part of the decision.
+ */
+#pragma once
+
+#include "config/config.h"
+#include "expr/expr.h"
+#include "mail/envelope.h"
+#include "strategy/schedule.h"
+#include "strategy/settings.h"
+
+enum strategy {
+    STRATEGY_SCHEDULE,
+    STRATEGY_ROUTE,
+    STRATEGY_CONNECTION,
+    STRATEGY_TLS,
+    STRATEGY_COUNT
+};
+
+/* What the rest of the server tells: must live as long as the plan. */
+struct strategy_services {
+    struct expr_services expr;
+    bool has_local_domains;
+    struct str hostname;                                    /* for EHLO where none is configured */
+    bool (*is_own_address)(void *ctx, const struct addr *); /* NULL: not checked */
+    void *ctx;
+};
+
+struct plan_queue {
+    struct str name;
+    uint32_t id; /* its index in this plan; the name is what stays over reloads */
+    const struct virtual_settings *settings;
+    struct position at;
+    bool is_builtin;
+};
+
+struct plan_route {
+    struct str name;
+    const struct route_settings *settings;
+    struct position at;
+    uint16_t port; /* as given, or the protocol's own */
+};
+
+struct plan_connection {
+    struct str name;
+    const struct connection_settings *settings;
+    struct position at;
+    struct str ehlo_hostname;
+};
+
+struct plan_tls {
+    struct str name;
+    const struct tls_settings *settings;
+    struct position at;
+};
+
+struct plan_list; /* the compiled rules of one strategy */
+
+struct plan {
+    const struct config *config;
+    uint64_t number; /* the configuration's */
+    struct plan_queue *queues;
+    struct schedule *schedules;
+    struct plan_route *routes;
+    struct plan_connection *connections;
+    struct plan_tls *tls;
+    size_t queue_count, schedule_count, route_count, connection_count, tls_count;
+    struct plan_list *lists; /* STRATEGY_COUNT of them */
+};
+
+/* `cfg` was loaded with all tables of settings.h; a reference to it is taken. */
+struct plan *strategy_compile(struct config *cfg, const struct strategy_services *services,
+                              struct faults *faults);
+struct plan *plan_take(struct plan *p);
+void plan_give(struct plan *p); /* NULL is harmless */
+
+const struct plan_queue *plan_queue(const struct plan *p, struct str name); /* NULL: none */
+const struct plan_route *plan_route(const struct plan *p, struct str name);
+
+/* The list reads mx, remote_ip or local_ip: decide it again for each host and address. */
+bool plan_is_late(const struct plan *p, enum strategy which);
+
+/* What is known at the moment of a decision. */
+struct facts {
+    struct date now;
+    struct str mx;                   /* empty until a host is chosen */
+    struct addr remote_ip, local_ip; /* family 0 until known */
+};
+
+struct subject {
+    const struct message *message;
+    const struct recipient *recipient;
+    struct facts facts;
+    const struct expr_answers *answers; /* or NULL: none yet */
+};
+
+enum decision_status {
+    DECIDED,
+    DECISION_NEEDS, /* perform `lookup`, add the answer, decide again */
+    DECISION_FAILED /* route, connection, tls: wait, reason "strategy"; `why` says it */
+};
+
+struct decision {
+    enum decision_status status;
+    struct str name;    /* of the object, or the name that does not exist */
+    struct position at; /* of the rule that decided, or failed */
+    uint64_t reads;     /* bits of the variables that were read on the way */
+    bool is_fallback;   /* schedule only: the built-in `default`, because of `why` */
+    struct str why;
+    struct expr_lookup lookup;
+};
+
+/* NULL unless DECIDED; decide_schedule falls back to the built-in schedule `default` rather than
+ * fail, since mail must be stored somewhere. Texts of *ret live in `a` or in the plan. */
+const struct schedule *decide_schedule(const struct plan *p, const struct subject *s,
+                                       struct arena *a, struct decision *ret);
+const struct plan_route *decide_route(const struct plan *p, const struct subject *s,
+                                      struct arena *a, struct decision *ret);
+const struct plan_connection *decide_connection(const struct plan *p, const struct subject *s,
+                                                struct arena *a, struct decision *ret);
+const struct plan_tls *decide_tls(const struct plan *p, const struct subject *s, struct arena *a,
+                                  struct decision *ret);
+
+/* "mx example.org" for an mx route, else the name of the route: for fairness, limits and rest. */
+struct str plan_site(const struct plan_route *r, struct str recipient, struct arena *a);
+/* "file:line:col" or "(built in)". */
+struct str decision_place(const struct decision *d, struct arena *a);
+
+/* The variables of all strategies, for `explain`: NULL past the last id. */
+const char *variable_name(unsigned id);
+struct value variable_value(const struct subject *s, unsigned id, struct arena *a);
+/* Their scope at one strategy, for expressions elsewhere that speak of queued recipients. */
+void strategy_scope(enum strategy which, const struct strategy_services *services,
+                    struct expr_scope *ret);

@@ -1,0 +1,26 @@
+/* Any bytes as a configuration: an answer, and everything given back. */
+#include "../unit/config/tables.h"
+#include "base/err.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct err no_files(void *arg, struct str path, struct arena *a, struct str *ret)
+{
+    (void)arg, (void)path, (void)a, (void)ret;
+    return err_of(ERR_NOT_FOUND);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct config_options o = {
+        .tables = yard_tables, .table_count = COUNT_OF(yard_tables), .read = no_files};
+    struct faults faults = {0};
+    struct buf out BUF_LOCAL = {0};
+    struct config *cfg = config_parse(&o, STR("fuzz"), str_make((const char *)data, size), &faults);
+
+    must((cfg == NULL) == (faults.errors > 0));
+    faults_print(&faults, &out);
+    config_give(cfg);
+    faults_done(&faults);
+    return 0;
+}
