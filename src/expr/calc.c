@@ -98,7 +98,7 @@ static struct value number_div(const struct value *a, const struct value *b)
     return ratio;
 }
 
-static bool list_join(struct work *w, const struct value *a, const struct value *b,
+static bool list_join(struct allowance *w, const struct value *a, const struct value *b,
                       struct value *ret)
 {
     const struct value *left = a->type == VALUE_LIST ? a->list.at : a;
@@ -121,7 +121,7 @@ static bool list_join(struct work *w, const struct value *a, const struct value 
 }
 
 /* The list without elements equal to the other side, on whichever side the list stands. */
-static bool list_without(struct work *w, const struct value *a, const struct value *b,
+static bool list_without(struct allowance *w, const struct value *a, const struct value *b,
                          struct value *ret)
 {
     const struct value *list = a->type == VALUE_LIST ? a : b;
@@ -141,7 +141,7 @@ static bool list_without(struct work *w, const struct value *a, const struct val
     return true;
 }
 
-static bool text_join(struct work *w, const struct value *a, const struct value *b,
+static bool text_join(struct allowance *w, const struct value *a, const struct value *b,
                       struct value *ret)
 {
     struct str left, right;
@@ -167,7 +167,7 @@ static bool text_join(struct work *w, const struct value *a, const struct value 
     return true;
 }
 
-static bool arithmetic(struct work *w, enum value_op op, const struct value *a,
+static bool arithmetic(struct allowance *w, enum value_op op, const struct value *a,
                        const struct value *b, struct value *ret)
 {
     bool has_list = a->type == VALUE_LIST || b->type == VALUE_LIST;
@@ -199,7 +199,7 @@ static size_t cmp_steps(const struct value *v)
     return v->type == VALUE_LIST ? v->list.count : v->type == VALUE_TEXT ? v->text.len / 64 : 0;
 }
 
-bool value_calc(struct work *w, enum value_op op, const struct value *a, const struct value *b,
+bool value_calc(struct allowance *w, enum value_op op, const struct value *a, const struct value *b,
                 struct value *ret)
 {
     bool holds = false;

@@ -344,7 +344,7 @@ bool check_call(struct compiler *c, size_t at, const struct function *f, unsigne
 static void check_constant(struct compiler *c, const struct operand *result)
 {
     const struct value *v = operand_value(c, result);
-    struct work w = work_of(c->arena);
+    struct allowance w = work_of(c->arena);
     const char *why = "";
 
     if (c->wants == EXPR_WANTS_DURATION && (v->type == VALUE_INT || v->type == VALUE_REAL) &&

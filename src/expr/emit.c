@@ -114,7 +114,7 @@ static struct operand *merge(struct compiler *c, size_t at, unsigned count, unsi
     return o;
 }
 
-static bool over(struct compiler *c, size_t at, const struct work *w)
+static bool over(struct compiler *c, size_t at, const struct allowance *w)
 {
     problem_error(c, at, str_of(w->why), STR_EMPTY);
     return false;
@@ -164,7 +164,7 @@ bool emit_call(struct compiler *c, size_t at, const struct function *f, unsigned
     bool is_pure = f->how == FN_PURE || f->how == FN_EACH;
 
     if (is_pure && all_constant(c, count)) {
-        struct work w = work_of(c->arena);
+        struct allowance w = work_of(c->arena);
         struct value v;
 
         if (!function_call(f, &w, constants(c, count), count, &v)) {
@@ -246,7 +246,7 @@ bool emit_binary(struct compiler *c, size_t at, enum value_op op)
 
     check_compare(c, at, op, left, right);
     if (left->constant && right->constant) {
-        struct work w = work_of(c->arena);
+        struct allowance w = work_of(c->arena);
         struct value v;
 
         if (!value_calc(&w, op, operand_value(c, left), operand_value(c, right), &v)) {

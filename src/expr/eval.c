@@ -9,7 +9,7 @@ struct machine {
     const struct program *p;
     const struct expr_input *input;
     const struct expr_answers *answers;
-    struct work work;
+    struct allowance work;
     struct captures *captures;
     struct expr_result *ret;
 };
@@ -380,7 +380,7 @@ static bool to_number(const struct value *v, bool duration, struct value *ret)
     return true;
 }
 
-static bool to_list(struct work *w, const struct value *v, struct value *ret)
+static bool to_list(struct allowance *w, const struct value *v, struct value *ret)
 {
     struct value *one;
 
@@ -397,7 +397,7 @@ static bool to_list(struct work *w, const struct value *v, struct value *ret)
     return true;
 }
 
-bool program_convert(struct work *w, enum expr_wants wants, const char *const *constants,
+bool program_convert(struct allowance *w, enum expr_wants wants, const char *const *constants,
                      const struct value *v, struct value *ret, const char **why)
 {
     switch (wants) {

@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "expr/functions.h"
 
-static bool ip_of(struct work *w, const struct value *v, struct addr *ret, bool *ok)
+static bool ip_of(struct allowance *w, const struct value *v, struct addr *ret, bool *ok)
 {
     struct str s;
 
@@ -15,7 +15,8 @@ static bool ip_of(struct work *w, const struct value *v, struct addr *ret, bool 
     return true;
 }
 
-static bool is_family(struct work *w, const struct value *v, unsigned family, struct value *ret)
+static bool is_family(struct allowance *w, const struct value *v, unsigned family,
+                      struct value *ret)
 {
     struct addr ip;
     bool ok;
@@ -27,25 +28,28 @@ static bool is_family(struct work *w, const struct value *v, unsigned family, st
     return true;
 }
 
-bool fn_is_ip_addr(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_is_ip_addr(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     (void)count;
     return is_family(w, &args[0], 0, ret);
 }
 
-bool fn_is_ipv4_addr(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_is_ipv4_addr(struct allowance *w, const struct value *args, unsigned count,
+                     struct value *ret)
 {
     (void)count;
     return is_family(w, &args[0], 4, ret);
 }
 
-bool fn_is_ipv6_addr(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_is_ipv6_addr(struct allowance *w, const struct value *args, unsigned count,
+                     struct value *ret)
 {
     (void)count;
     return is_family(w, &args[0], 6, ret);
 }
 
-bool fn_ip_reverse_name(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_ip_reverse_name(struct allowance *w, const struct value *args, unsigned count,
+                        struct value *ret)
 {
     static const char hex[] = "0123456789abcdef";
     struct addr ip;
@@ -77,7 +81,8 @@ bool fn_ip_reverse_name(struct work *w, const struct value *args, unsigned count
     return true;
 }
 
-static bool in_network(struct work *w, const struct addr *ip, const struct value *net, bool *ret)
+static bool in_network(struct allowance *w, const struct addr *ip, const struct value *net,
+                       bool *ret)
 {
     struct cidr cidr;
     struct str s;
@@ -93,7 +98,8 @@ static bool in_network(struct work *w, const struct addr *ip, const struct value
     return true;
 }
 
-bool fn_is_ip_in_cidr(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_is_ip_in_cidr(struct allowance *w, const struct value *args, unsigned count,
+                      struct value *ret)
 {
     struct addr ip;
     bool ok, found = false;
@@ -143,7 +149,7 @@ static bool is_domain(struct str s)
     return labels >= 2;
 }
 
-bool fn_is_email(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_is_email(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     struct str s, local;
     size_t at;
@@ -167,7 +173,7 @@ bool fn_is_email(struct work *w, const struct value *args, unsigned count, struc
     return true;
 }
 
-bool fn_email_part(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_email_part(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     struct str s, part;
     size_t at;

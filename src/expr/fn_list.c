@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-bool fn_count(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_count(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     const struct value *v = &args[0];
 
@@ -36,7 +36,7 @@ static const struct value *elements(const struct value *v, size_t *count)
     return v;
 }
 
-bool fn_sort(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_sort(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     size_t n;
     const struct value *from = elements(&args[0], &n);
@@ -56,8 +56,8 @@ bool fn_sort(struct work *w, const struct value *args, unsigned count, struct va
     return true;
 }
 
-static bool holds(struct work *w, const struct value *list, size_t count, const struct value *v,
-                  bool *ret)
+static bool holds(struct allowance *w, const struct value *list, size_t count,
+                  const struct value *v, bool *ret)
 {
     *ret = false;
     for (size_t i = 0; i < count && !*ret; i++) {
@@ -66,7 +66,7 @@ static bool holds(struct work *w, const struct value *list, size_t count, const 
     return work_step(w, count);
 }
 
-bool fn_dedup(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_dedup(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     size_t n, kept = 0;
     const struct value *from = elements(&args[0], &n);
@@ -89,7 +89,7 @@ bool fn_dedup(struct work *w, const struct value *args, unsigned count, struct v
     return true;
 }
 
-bool fn_winnow(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_winnow(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     size_t kept = 0;
     struct value *at;
@@ -114,7 +114,8 @@ bool fn_winnow(struct work *w, const struct value *args, unsigned count, struct 
     return true;
 }
 
-bool fn_is_intersect(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_is_intersect(struct allowance *w, const struct value *args, unsigned count,
+                     struct value *ret)
 {
     bool found = false;
 
@@ -137,7 +138,7 @@ bool fn_is_intersect(struct work *w, const struct value *args, unsigned count, s
     return true;
 }
 
-bool fn_is_empty(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_is_empty(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     const struct value *v = &args[0];
 
@@ -148,7 +149,7 @@ bool fn_is_empty(struct work *w, const struct value *args, unsigned count, struc
     return true;
 }
 
-bool fn_is_number(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_is_number(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     (void)w;
     (void)count;
@@ -156,7 +157,7 @@ bool fn_is_number(struct work *w, const struct value *args, unsigned count, stru
     return true;
 }
 
-bool fn_len(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_len(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     struct str s;
 
@@ -172,7 +173,7 @@ bool fn_len(struct work *w, const struct value *args, unsigned count, struct val
     return true;
 }
 
-bool fn_if_then(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_if_then(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     (void)w;
     (void)count;
@@ -180,7 +181,7 @@ bool fn_if_then(struct work *w, const struct value *args, unsigned count, struct
     return true;
 }
 
-bool fn_contains(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_contains(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     struct str in, s;
     bool found;
@@ -211,7 +212,7 @@ static bool find_nocase(struct str in, struct str s)
     return false;
 }
 
-bool fn_contains_ignore_case(struct work *w, const struct value *args, unsigned count,
+bool fn_contains_ignore_case(struct allowance *w, const struct value *args, unsigned count,
                              struct value *ret)
 {
     struct str in, s;

@@ -2,12 +2,12 @@
 #include "expr/case.h"
 #include "expr/functions.h"
 
-static bool text_of(struct work *w, const struct value *v, struct str *ret)
+static bool text_of(struct allowance *w, const struct value *v, struct str *ret)
 {
     return value_to_text(w, v, ret) && work_step(w, 1 + ret->len / 64);
 }
 
-static bool two_texts(struct work *w, const struct value *args, struct str *a, struct str *b)
+static bool two_texts(struct allowance *w, const struct value *args, struct str *a, struct str *b)
 {
     return text_of(w, &args[0], a) && text_of(w, &args[1], b);
 }
@@ -17,7 +17,8 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static bool trim(struct work *w, const struct value *v, bool start, bool end, struct value *ret)
+static bool trim(struct allowance *w, const struct value *v, bool start, bool end,
+                 struct value *ret)
 {
     struct str s;
 
@@ -34,26 +35,26 @@ static bool trim(struct work *w, const struct value *v, bool start, bool end, st
     return true;
 }
 
-bool fn_trim(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_trim(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     (void)count;
     return trim(w, &args[0], true, true, ret);
 }
 
-bool fn_trim_start(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_trim_start(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     (void)count;
     return trim(w, &args[0], true, false, ret);
 }
 
-bool fn_trim_end(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_trim_end(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     (void)count;
     return trim(w, &args[0], false, true, ret);
 }
 
 /* A text that is so already is answered as it is, without a copy. */
-static bool change_case(struct work *w, const struct value *v, uint32_t (*to)(uint32_t),
+static bool change_case(struct allowance *w, const struct value *v, uint32_t (*to)(uint32_t),
                         struct value *ret)
 {
     size_t bytes, len = 0, changed = 0;
@@ -88,13 +89,15 @@ static bool change_case(struct work *w, const struct value *v, uint32_t (*to)(ui
     return true;
 }
 
-bool fn_to_lowercase(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_to_lowercase(struct allowance *w, const struct value *args, unsigned count,
+                     struct value *ret)
 {
     (void)count;
     return change_case(w, &args[0], char_lower, ret);
 }
 
-bool fn_to_uppercase(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_to_uppercase(struct allowance *w, const struct value *args, unsigned count,
+                     struct value *ret)
 {
     (void)count;
     return change_case(w, &args[0], char_upper, ret);
@@ -104,7 +107,7 @@ struct census {
     int64_t all, spaces, capitals, small, digits;
 };
 
-static bool census(struct work *w, const struct value *v, struct census *ret)
+static bool census(struct allowance *w, const struct value *v, struct census *ret)
 {
     struct str s;
     size_t bytes;
@@ -126,7 +129,8 @@ static bool census(struct work *w, const struct value *v, struct census *ret)
 }
 
 #define CENSUS(name, answer)                                                                       \
-    bool fn_##name(struct work *w, const struct value *args, unsigned count, struct value *ret)    \
+    bool fn_##name(struct allowance *w, const struct value *args, unsigned count,                  \
+                   struct value *ret)                                                              \
     {                                                                                              \
         struct census c;                                                                           \
                                                                                                    \
@@ -146,7 +150,8 @@ CENSUS(count_uppercase, c.capitals)
 CENSUS(count_lowercase, c.small)
 CENSUS(count_chars, c.all)
 
-bool fn_eq_ignore_case(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_eq_ignore_case(struct allowance *w, const struct value *args, unsigned count,
+                       struct value *ret)
 {
     struct str a, b;
 
@@ -158,7 +163,8 @@ bool fn_eq_ignore_case(struct work *w, const struct value *args, unsigned count,
     return true;
 }
 
-bool fn_starts_with(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_starts_with(struct allowance *w, const struct value *args, unsigned count,
+                    struct value *ret)
 {
     struct str a, b;
 
@@ -170,7 +176,7 @@ bool fn_starts_with(struct work *w, const struct value *args, unsigned count, st
     return true;
 }
 
-bool fn_ends_with(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_ends_with(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     struct str a, b;
 
@@ -182,7 +188,8 @@ bool fn_ends_with(struct work *w, const struct value *args, unsigned count, stru
     return true;
 }
 
-bool fn_strip_prefix(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_strip_prefix(struct allowance *w, const struct value *args, unsigned count,
+                     struct value *ret)
 {
     struct str a, b;
 
@@ -194,7 +201,8 @@ bool fn_strip_prefix(struct work *w, const struct value *args, unsigned count, s
     return true;
 }
 
-bool fn_strip_suffix(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_strip_suffix(struct allowance *w, const struct value *args, unsigned count,
+                     struct value *ret)
 {
     struct str a, b;
 
@@ -218,7 +226,7 @@ static struct str skip_chars(struct str s, int64_t n)
     return s;
 }
 
-bool fn_substring(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_substring(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     struct str s, rest;
 
@@ -236,7 +244,7 @@ bool fn_substring(struct work *w, const struct value *args, unsigned count, stru
  * The pieces of s between separators, at most `splits` cuts. In two rounds: the first counts. An
  * empty separator cuts nowhere.
  */
-static bool split(struct work *w, const struct value *args, size_t splits, struct value *ret)
+static bool split(struct allowance *w, const struct value *args, size_t splits, struct value *ret)
 {
     struct str s, sep;
     struct value *at = NULL;
@@ -268,13 +276,13 @@ static bool split(struct work *w, const struct value *args, size_t splits, struc
     return false;
 }
 
-bool fn_split(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_split(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     (void)count;
     return split(w, args, SIZE_MAX, ret);
 }
 
-bool fn_split_n(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_split_n(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     int64_t n = value_to_int(&args[2]);
 
@@ -282,7 +290,7 @@ bool fn_split_n(struct work *w, const struct value *args, unsigned count, struct
     return split(w, args, n > 0 ? (size_t)n : 0, ret);
 }
 
-bool fn_rsplit(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_rsplit(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     struct value forward;
     struct value *at;
@@ -312,7 +320,7 @@ static size_t find_last(struct str s, struct str sep)
     return STR_NONE;
 }
 
-static bool split_once(struct work *w, const struct value *args, bool last, struct value *ret)
+static bool split_once(struct allowance *w, const struct value *args, bool last, struct value *ret)
 {
     struct str s, sep;
     struct value *at;
@@ -338,13 +346,14 @@ static bool split_once(struct work *w, const struct value *args, bool last, stru
     return true;
 }
 
-bool fn_split_once(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_split_once(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     (void)count;
     return split_once(w, args, false, ret);
 }
 
-bool fn_rsplit_once(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_rsplit_once(struct allowance *w, const struct value *args, unsigned count,
+                    struct value *ret)
 {
     (void)count;
     return split_once(w, args, true, ret);
@@ -361,7 +370,7 @@ static struct str take_line(struct str *rest)
     return line;
 }
 
-bool fn_lines(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_lines(struct allowance *w, const struct value *args, unsigned count, struct value *ret)
 {
     struct str s, rest;
     size_t n = 0;
@@ -414,7 +423,8 @@ static bool is_plain_word(struct str s)
     return s.len > 0;
 }
 
-bool fn_split_words(struct work *w, const struct value *args, unsigned count, struct value *ret)
+bool fn_split_words(struct allowance *w, const struct value *args, unsigned count,
+                    struct value *ret)
 {
     struct str s, rest, word;
     size_t n = 0;

@@ -45,7 +45,7 @@ unsigned function_index(const struct function *f)
     return (unsigned)(f - functions);
 }
 
-static bool call_each(const struct function *f, struct work *w, const struct value *args,
+static bool call_each(const struct function *f, struct allowance *w, const struct value *args,
                       unsigned count, struct value *ret)
 {
     struct value one[EXPR_ARGS_MAX];
@@ -68,7 +68,7 @@ static bool call_each(const struct function *f, struct work *w, const struct val
     return true;
 }
 
-bool function_call(const struct function *f, struct work *w, const struct value *args,
+bool function_call(const struct function *f, struct allowance *w, const struct value *args,
                    unsigned count, struct value *ret)
 {
     must(f->body != NULL);

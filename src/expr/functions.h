@@ -28,12 +28,13 @@ struct function {
     unsigned args_min, args_max;
     unsigned kinds;
     const char *choices; /* for REFUSED: why */
-    bool (*body)(struct work *w, const struct value *args, unsigned count, struct value *ret);
+    bool (*body)(struct allowance *w, const struct value *args, unsigned count, struct value *ret);
     enum expr_lookup_kind lookup; /* of LOOKUP and LOCAL */
 };
 
 #define PURE(name, least, most, kinds, choices)                                                    \
-    bool fn_##name(struct work *w, const struct value *args, unsigned count, struct value *ret);
+    bool fn_##name(struct allowance *w, const struct value *args, unsigned count,                  \
+                   struct value *ret);
 #define EACH(name, least, most, kinds, choices) PURE(name, least, most, kinds, choices)
 #define LOOKUP(name, least, most, kinds, choices)
 #define LOCAL(name, least, most, kinds, choices)
@@ -51,5 +52,5 @@ const struct function *function_find(struct str name); /* NULL: none of that nam
 const struct function *function_at(unsigned index);    /* NULL behind the last */
 unsigned function_index(const struct function *f);
 /* Calls a PURE or EACH function. */
-bool function_call(const struct function *f, struct work *w, const struct value *args,
+bool function_call(const struct function *f, struct allowance *w, const struct value *args,
                    unsigned count, struct value *ret);

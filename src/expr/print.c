@@ -47,7 +47,7 @@ static void print_duration(struct buf *out, int64_t ms)
 static void print_number(struct buf *out, const struct value *v)
 {
     struct arena a ARENA_LOCAL = {0};
-    struct work w = work_of(&a);
+    struct allowance w = work_of(&a);
     struct str s = STR_EMPTY;
 
     must(value_to_text(&w, v, &s)); /* some forty bytes */

@@ -49,5 +49,5 @@ struct program {
 
 /* v as what is wanted; *ret is written only when it can become that, else *why says what is wrong.
  * Used for constants at load and for results. */
-bool program_convert(struct work *w, enum expr_wants wants, const char *const *constants,
+bool program_convert(struct allowance *w, enum expr_wants wants, const char *const *constants,
                      const struct value *v, struct value *ret, const char **why);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-bool work_step(struct work *w, size_t steps)
+bool work_step(struct allowance *w, size_t steps)
 {
     if (steps > w->steps_left) {
         w->steps_left = 0;
@@ -18,7 +18,7 @@ bool work_step(struct work *w, size_t steps)
     return true;
 }
 
-void *work_alloc(struct work *w, size_t count, size_t size)
+void *work_alloc(struct allowance *w, size_t count, size_t size)
 {
     size_t bytes;
 
@@ -277,7 +277,7 @@ static int real_say(double d, char *at, size_t size)
     return len;
 }
 
-static bool list_to_text(struct work *w, const struct value *v, struct str *ret)
+static bool list_to_text(struct allowance *w, const struct value *v, struct str *ret)
 {
     struct str part;
     size_t len = 0;
@@ -309,7 +309,7 @@ static bool list_to_text(struct work *w, const struct value *v, struct str *ret)
     return true;
 }
 
-bool value_to_text(struct work *w, const struct value *v, struct str *ret)
+bool value_to_text(struct allowance *w, const struct value *v, struct str *ret)
 {
     char small[40];
     char *text;

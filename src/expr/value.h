@@ -3,9 +3,9 @@
  *
  * Source    Coercions as in the manual's chapter on expressions; durations by rule PY-47.
  * Owns      Nothing: text and lists are views; whoever made the value says how long they live.
- * Limits    What is built is charged to a struct work: bytes of one text, elements of one list,
- *           bytes and steps of one evaluation.
- * Errors    Functions that build return false when the work is used up; work.why says which limit.
+ * Limits    What is built is charged to a struct allowance: bytes of one text, elements of one
+ * list, bytes and steps of one evaluation. Errors    Functions that build return false when the
+ * work is used up; work.why says which limit.
  *
  * There is no type for "true": 1 and 0 are. Nothing is the empty text.
  */
@@ -50,20 +50,20 @@ enum {
 };
 
 /* What one evaluation may still use. */
-struct work {
+struct allowance {
     struct arena *arena;
     size_t bytes_left;
     size_t steps_left; /* one for an element looked at or some sixty bytes of text */
     const char *why;   /* set when a limit was reached */
 };
 
-static inline struct work work_of(struct arena *a)
+static inline struct allowance work_of(struct arena *a)
 {
-    return (struct work){a, WORK_BYTES_MAX, WORK_STEPS_MAX, NULL};
+    return (struct allowance){a, WORK_BYTES_MAX, WORK_STEPS_MAX, NULL};
 }
 
-bool work_step(struct work *w, size_t steps);
-void *work_alloc(struct work *w, size_t count, size_t size); /* NULL: used up */
+bool work_step(struct allowance *w, size_t steps);
+void *work_alloc(struct allowance *w, size_t count, size_t size); /* NULL: used up */
 
 /* Bytes into place; where they end. An empty text may have no bytes at all. */
 static inline char *text_put(char *at, struct str s)
@@ -133,9 +133,9 @@ bool value_parse(struct str s, struct value *ret);
 bool value_parse_duration(struct str s, int64_t *ret_ms);
 /* In whole seconds for durations, milliseconds for literals; real numbers are cut. */
 int64_t value_to_int(const struct value *v);
-bool value_to_text(struct work *w, const struct value *v, struct str *ret);
+bool value_to_text(struct allowance *w, const struct value *v, struct str *ret);
 /* a op b by the rules above; for OP_AND and OP_OR only their truths count here. */
-bool value_calc(struct work *w, enum value_op op, const struct value *a, const struct value *b,
+bool value_calc(struct allowance *w, enum value_op op, const struct value *a, const struct value *b,
                 struct value *ret);
 struct value value_negated(const struct value *v);
 struct value value_at(const struct value *v, int64_t index);
