@@ -240,6 +240,16 @@ void check_compare(struct compiler *c, size_t at, enum value_op op, const struct
     }
 }
 
+void check_logic(struct compiler *c, const struct operand *side)
+{
+    if (side->constant && operand_value(c, side)->type == VALUE_TEXT) {
+        problem_warning(c, side->at,
+                        arena_printf(c->arena, "this text is always %s here",
+                                     value_truth(operand_value(c, side)) ? "true" : "false"),
+                        STR("to compare with one of several write contains(['a', 'b'], value)"));
+    }
+}
+
 static bool is_choice(const char *choices, struct str word)
 {
     struct str rest = str_of(choices), choice;

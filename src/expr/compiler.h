@@ -75,6 +75,8 @@ void check_unknown(struct compiler *c, size_t at, struct str name);
 void check_unknown_function(struct compiler *c, size_t at, struct str name);
 void check_compare(struct compiler *c, size_t at, enum value_op op, const struct operand *left,
                    const struct operand *right);
+/* A text written beside && or ||, which is where people mean "== 'a' or 'b'". */
+void check_logic(struct compiler *c, const struct operand *side);
 /* The last `count` operands as arguments of f; false: this call cannot be. */
 bool check_call(struct compiler *c, size_t at, const struct function *f, unsigned count);
 void check_result(struct compiler *c, const struct operand *result);

@@ -303,6 +303,8 @@ void emit_jump_end(struct compiler *c, size_t at, enum value_op op, unsigned jum
     struct operand left = *operand_top(c, 1);
     const struct operand *right = operand_top(c, 0);
 
+    check_logic(c, &left);
+    check_logic(c, right);
     if (left.constant && right->constant) {
         struct value l = *operand_value(c, &left);
         bool truth = value_truth(&l), decides = truth == (op == OP_OR);

@@ -156,6 +156,9 @@ static void comparing_what_differs_in_kind_is_warned_of(void **state)
          "milliseconds: 300000 here)\n"},
         {EXPR_WANTS_BOOL, "source == 'dns'",
          "warning 1:11 source is never 'dns' (did you mean dsn?)\n"},
+        {EXPR_WANTS_BOOL, "sender == 'a' || 'b'",
+         "warning 1:18 this text is always true here (to compare with one of several write "
+         "contains(['a', 'b'], value))\n"},
         {EXPR_WANTS_BOOL, "queue_age > 1h", ""},
         {EXPR_WANTS_BOOL, "queue_age > 3600", ""},
         {EXPR_WANTS_BOOL, "is_tls == true", ""},
