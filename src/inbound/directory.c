@@ -24,13 +24,16 @@ struct directory {
     struct map recipients; /* key, or "@domain" -> any */
     bool recipients_given;
     struct str postmaster;
-    struct str first_domain;
+    struct str *domain_list; /* as configured */
+    size_t domain_count;
+    struct alias *first, **last; /* as in the file */
 };
 
 struct alias {
     struct str key;
     struct str_list targets; /* addresses, and bare names */
     struct position at;
+    struct alias *next;
 };
 
 enum { KEY_BYTES = ADDRESS_LOCAL_BYTES_MAX + ADDRESS_DOMAIN_BYTES_MAX + 2 };
@@ -180,9 +183,9 @@ enum directory_answer directory_ask(const struct directory *d, struct str addres
         if (d->postmaster.len == 0) {
             return DIRECTORY_UNKNOWN;
         }
-        address = d->first_domain.len == 0
+        address = d->domain_count == 0
                       ? d->postmaster
-                      : arena_printf(a, "postmaster@%.*s", STR_ARG(d->first_domain));
+                      : arena_printf(a, "postmaster@%.*s", STR_ARG(d->domain_list[0]));
     } else if (step(d, address).count == 0) {
         struct str key = key_of_address(address, at);
         size_t domain = str_rfind(key, '@');
@@ -238,6 +241,8 @@ static void add_alias(void *ctx, const struct alias_line *line)
     alias->at = line->at;
     alias->at.file = arena_dup(&d->arena, line->at.file);
     map_put(&d->aliases, alias->key, alias);
+    *d->last = alias;
+    d->last = &alias->next;
 }
 
 static void add_recipient(void *ctx, struct str address, struct position at)
@@ -277,18 +282,23 @@ static void check_chain(struct build *b, const struct alias *alias, struct str a
     }
 }
 
+static void check_chain_in(struct build *b, const struct alias *alias, struct str domain)
+{
+    struct arena scratch ARENA_LOCAL = {0};
+
+    check_chain(b, alias,
+                arena_printf(&scratch, "%.*s@%.*s", STR_ARG(alias->key), STR_ARG(domain)));
+}
+
 /* Every chain, in each domain in which it may differ: those that have aliases of their own, and one
  * that has none. */
 static void check_chains(struct build *b)
 {
-    struct directory *d = b->d;
+    const struct directory *d = b->d;
     struct map own = {0};
     struct str plain = STR_EMPTY;
-    const struct alias *alias;
-    struct str *domain;
-    size_t at = 0;
 
-    while ((alias = map_each(&d->aliases, &at)) != NULL) {
+    for (const struct alias *alias = d->first; alias != NULL; alias = alias->next) {
         size_t cut = str_rfind(alias->key, '@');
 
         if (cut != STR_NONE) {
@@ -297,24 +307,23 @@ static void check_chains(struct build *b)
             map_put(&own, name, map_get(&d->domains, name));
         }
     }
-    for (at = 0; (domain = map_each(&d->domains, &at)) != NULL && plain.len == 0;) {
-        plain = map_get(&own, *domain) == NULL ? *domain : STR_EMPTY;
+    for (size_t i = 0; i < d->domain_count && plain.len == 0; i++) {
+        plain = map_get(&own, d->domain_list[i]) == NULL ? d->domain_list[i] : STR_EMPTY;
     }
-    for (at = 0; (alias = map_each(&d->aliases, &at)) != NULL;) {
-        struct arena scratch ARENA_LOCAL = {0};
-        size_t each = 0, errors = b->faults->errors;
+    for (const struct alias *alias = d->first; alias != NULL; alias = alias->next) {
+        size_t errors = b->faults->errors;
 
         if (str_find(alias->key, '@') != STR_NONE) {
             check_chain(b, alias, alias->key);
             continue;
         }
         if (plain.len > 0) {
-            check_chain(b, alias,
-                        arena_printf(&scratch, "%.*s@%.*s", STR_ARG(alias->key), STR_ARG(plain)));
+            check_chain_in(b, alias, plain);
         }
-        while (b->faults->errors == errors && (domain = map_each(&own, &each)) != NULL) {
-            check_chain(b, alias,
-                        arena_printf(&scratch, "%.*s@%.*s", STR_ARG(alias->key), STR_ARG(*domain)));
+        for (size_t i = 0; i < d->domain_count && b->faults->errors == errors; i++) {
+            if (map_get(&own, d->domain_list[i]) != NULL) {
+                check_chain_in(b, alias, d->domain_list[i]);
+            }
         }
     }
     map_done(&own);
@@ -322,14 +331,11 @@ static void check_chains(struct build *b)
 
 static void add_domains(struct directory *d, const struct server_settings *settings)
 {
-    for (size_t i = 0; i < settings->local_domains.count; i++) {
-        struct str *kept = ARENA_NEW(&d->arena, struct str);
-
-        *kept = arena_dup(&d->arena, settings->local_domains.items[i]);
-        if (i == 0) {
-            d->first_domain = *kept;
-        }
-        map_put(&d->domains, *kept, kept);
+    d->domain_count = settings->local_domains.count;
+    d->domain_list = arena_array(&d->arena, d->domain_count, sizeof *d->domain_list);
+    for (size_t i = 0; i < d->domain_count; i++) {
+        d->domain_list[i] = arena_dup(&d->arena, settings->local_domains.items[i]);
+        map_put(&d->domains, d->domain_list[i], &d->domain_list[i]);
     }
 }
 
@@ -341,6 +347,7 @@ static struct directory *build(const struct server_settings *settings,
     struct build b = {d, faults};
     size_t errors = faults->errors;
 
+    d->last = &d->first;
     add_domains(d, settings);
     d->postmaster = arena_dup(&d->arena, settings->postmaster);
     d->recipients_given = text->recipients_given;

@@ -88,6 +88,11 @@ static void alias_read(struct str line, struct position at, struct arena *a, ali
         if (one.len == 0) {
             continue;
         }
+        if (one.ptr[0] == '|' || one.ptr[0] == '/') {
+            fault_error(faults, at, "`%.*s`: aliases stand for addresses, not programs or files",
+                        STR_ARG(one));
+            return;
+        }
         if (!name_read(one, a, &target)) {
             fault_error(faults, at, "`%.*s` is no address", STR_ARG(one));
             return;
@@ -109,7 +114,7 @@ void aliases_read(struct str file, struct str text, alias_line_fn *fn, void *ctx
     struct arena scratch ARENA_LOCAL = {0};
     struct buf whole BUF_LOCAL = {0};
     struct position at = {file, 0, 0}, begun = at;
-    struct str line;
+    struct str line = STR_EMPTY;
     bool more = true;
 
     while (more) {
@@ -131,7 +136,9 @@ void aliases_read(struct str file, struct str text, alias_line_fn *fn, void *ctx
             buf_clear(&whole);
             begun = at;
         }
-        buf_put(&whole, line);
+        if (more) {
+            buf_put(&whole, line);
+        }
     }
 }
 
