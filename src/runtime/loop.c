@@ -74,7 +74,6 @@ static bool run_posts(struct loop *l)
         struct post *p = oldest;
 
         oldest = p->next;
-        l->posts_run++;
         p->run(p);
     }
     return true;
