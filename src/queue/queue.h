@@ -5,6 +5,7 @@
  * Threads   The queue is single-threaded, on a loop of its own; each of its steps is short. Its
  *           callers are on other loops: calls post to it, and those that wait say so.
  * Words     design section 3: message, recipient, job, virtual queue, slot, lane, site.
+ * Ready     New mail may come in once queue_ready has said OK, not before.
  * Life      A job: waiting -> preparing -> ready -> running -> recorded. Delivery does the
  * preparing and the running (struct queue_ops), with a struct work in hand; the queue decides when.
  * Owns      Every work belongs to the queue, except between the call of an op and its answer
@@ -14,6 +15,7 @@
  */
 #pragma once
 
+#include "config/setting.h"
 #include "mail/envelope.h"
 #include "runtime/loop.h"
 #include "store/store.h"
@@ -47,13 +49,15 @@ struct work {
     struct plan *plan; /* the plan it was prepared under; one reference, taken by prepare */
     void *prepared;    /* delivery's: decisions, hosts */
     void (*prepared_free)(void *prepared);
+    struct duration_list
+        rests; /* from the connection object: how long its site rests; may be empty */
     struct rcpt_state *results; /* delivery's answer: to_count new states, version already risen */
     struct arena arena;         /* lives as long as the work; results' texts go here */
     bool expiring;              /* it was due only because its time is over (PY-20) */
     struct link link;           /* for whoever holds it */
 };
 
-/* What preparing came to. */
+/* What preparing came to. The message is no longer stored: RESULTS with to_count 0. */
 enum prepared {
     PREPARED_READY,   /* `site` is filled; it may run */
     PREPARED_RESULTS, /* no connection needed: `results` are filled (null MX, expired, rejected) */
@@ -75,7 +79,8 @@ struct queue_ops {
      * work->results; then queue_noted. */
     void (*note)(void *ctx, struct work *w);
     /* Something is owed to the sender of this message and no job of it is at work: build one DSN,
-     * queue_accept it together with the changes owed -> none, then queue_reported. */
+     * queue_accept it together with the changes owed -> none, then queue_reported. When that
+     * fails, try again later; what is owed is stored, so nothing is lost. */
     void (*report)(void *ctx, uint64_t message);
 };
 
@@ -123,32 +128,40 @@ struct err slot_next(struct slot *s, struct work *done, struct work **ret, struc
 void slot_failed(struct slot *s, struct work *w, struct str why);
 /* Ends the slot after `done`, when no further work is wanted. */
 void slot_end(struct slot *s, struct work *done);
-/* A transaction was accepted; `slowest_ms` is the longest single wait in it: proves the site. */
+/* A transaction was accepted; `slowest_ms` is the longest single wait in it: proves the site. Told
+ * to the queue with the next exchange. */
 void slot_accepted(struct slot *s, int64_t slowest_ms);
 
-/* Questions and actions of the admin, answered on the caller's loop from a cursor: up to `max` jobs
- * with (message, first) after the given one. */
+/* What the queue knows of the jobs of some messages, for the admin, who walks the store: all their
+ * jobs, in the order of `ids`, in the caller's arena. */
 struct job_note {
     uint64_t message;
     uint32_t first, to_count;
-    struct str queue, lane, site; /* in the caller's arena */
-    struct date act, note, since, until;
+    struct str queue, lane, site;
+    struct date act, note;
     uint16_t attempts;
-    const char *state; /* "waiting", "preparing", "ready", "running", "recorded" */
+    const char *state; /* "waiting", "due", "preparing", "ready", "running", "recording" */
     enum wait_reason reason;
-    struct str text; /* what the reason is about: failure text, limit's name */
+    struct date until; /* of the wait; DATE_NEVER: nobody knows */
+    struct str text;   /* what the reason is about: failure text, limit's name */
 };
-struct err queue_list(struct queue *q, uint64_t message, uint32_t first, uint32_t max,
-                      struct arena *a, struct job_note **ret, uint32_t *count, struct when by);
-/* All jobs of one message. */
-struct err queue_show(struct queue *q, uint64_t message, struct arena *a, struct job_note **ret,
-                      uint32_t *count, struct when by);
+struct err queue_notes(struct queue *q, const uint64_t *ids, uint32_t id_count, struct arena *a,
+                       struct job_note **ret, uint32_t *count, struct when by);
 /* Makes the waiting jobs of a message due now and ends their sites' rest. *count: how many. */
 struct err queue_retry(struct queue *q, uint64_t message, uint32_t *count, struct when by);
 
 struct queue_counts {
-    uint64_t jobs, waiting, preparing, ready, running, recorded;
-    uint64_t accepted, delivered, deferred, failed, reports;
-    uint64_t watchdog; /* jobs due, unheld, with a free slot, not started for 2 s: must stay 0 */
+    uint64_t jobs, due, preparing, ready, running;           /* now; the rest of jobs waits */
+    uint64_t accepted, delivered, deferred, failed, reports; /* since the start */
+    uint64_t watchdog; /* jobs that could go on and did not for 2 s: must stay 0 */
 };
 struct err queue_count(struct queue *q, struct queue_counts *ret, struct when by);
+
+/* Each virtual queue. */
+struct queue_depth {
+    struct str name;
+    uint64_t slots, running, due, ready;
+    bool orphan; /* no longer configured; served until empty */
+};
+struct err queue_each(struct queue *q, struct arena *a, struct queue_depth **ret, uint32_t *count,
+                      struct when by);

@@ -1,6 +1,12 @@
 #include "runtime/disk.h"
 
 #include "runtime/disk_body.h"
+#include "runtime/world.h"
+
+struct err disk_open(struct str path, struct disk **ret, struct when by)
+{
+    return loop_self()->world->ops->disk_open(path, ret, by);
+}
 
 void disk_close(struct disk *d)
 {

@@ -1,6 +1,7 @@
 #include "base/mem.h"
 #include "runtime/disk_body.h"
 #include "runtime/offload.h"
+#include "runtime/real.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -469,7 +470,7 @@ static const struct disk_ops real_disk_ops = {
     .sync = real_sync,
 };
 
-struct err disk_open(struct str path, struct disk **ret, struct when by)
+struct err real_disk_open(struct str path, struct disk **ret, struct when by)
 {
     struct call c = {.name = mem_dup_z(path.ptr, path.len)};
     struct err e = go("a folder to open", do_open_folder, &c, by);

@@ -224,6 +224,7 @@ void fiber_run(struct fiber *f)
     must(f->state == FIBER_READY);
     f->state = FIBER_RUNNING;
     l->current = f;
+    l->fibers_run++;
     context_switch(&l->scheduler, &f->context);
     l->current = NULL;
     if (f->state == FIBER_DONE) {

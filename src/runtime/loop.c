@@ -74,6 +74,7 @@ static bool run_posts(struct loop *l)
         struct post *p = oldest;
 
         oldest = p->next;
+        l->posts_run++;
         p->run(p);
     }
     return true;

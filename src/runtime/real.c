@@ -237,6 +237,7 @@ const struct world_ops real_ops = {
     .offload = real_offload,
     .connect = tcp_connect,
     .listen = tcp_listen,
+    .disk_open = real_disk_open,
     .free = real_free,
 };
 

@@ -26,4 +26,6 @@ struct err tcp_listen(struct addr at, struct listener **ret);
 /* A transport over a connected non-blocking socket, which it owns. */
 struct transport *tcp_transport(int fd);
 
+struct err real_disk_open(struct str path, struct disk **ret, struct when by);
+
 void real_offload(const char *what, void (*fn)(void *), void *arg, struct when by);

@@ -7,7 +7,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#if STACK_SCALE > 1 && !defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_LSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_LSAN 1
+#endif
+#ifdef HAS_LSAN
 #include <sanitizer/lsan_interface.h>
 #define ROOT_ADD(at, size)  __lsan_register_root_region((at), (size))
 #define ROOT_DROP(at, size) __lsan_unregister_root_region((at), (size))

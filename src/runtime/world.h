@@ -16,6 +16,7 @@
 
 #include <stdatomic.h>
 
+struct disk;
 struct stream;
 struct listener;
 struct guest;
@@ -61,6 +62,7 @@ struct loop {
     void (*main_fn)(void *);
     void *main_arg;
     uint32_t fiber_count;
+    uint64_t fibers_run, posts_run; /* since the start */
     char *stacks[STACKS_KEPT_MAX];
     uint32_t stack_count;
     char *big_stack;
@@ -88,6 +90,7 @@ struct world_ops {
     struct err (*connect)(struct addr to, struct addr from, struct transport **ret,
                           struct addr *local, struct when by);
     struct err (*listen)(struct addr at, struct listener **ret);
+    struct err (*disk_open)(struct str path, struct disk **ret, struct when by);
     /* An event raised in a simulation; a real world has none (log.c writes it). */
     void (*log)(const struct event_kind *kind, const struct event_field *fields, size_t count);
     void (*free)(struct world *w);

@@ -1,6 +1,8 @@
 #include "../unit.h"
 #include "runtime/disk.h"
 #include "runtime/loop.h"
+#include "runtime/sim_disk.h"
+#include "worlds.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -65,9 +67,26 @@ static void a_folder_of_files(void **state)
     (void)state;
 }
 
+/* The same, on a disk that is not there. */
+static void a_simulated_folder_of_files(void **state)
+{
+    char root[] = "/nowhere";
+    struct sim_disk *sim = sim_disk_new("/nowhere/a/b", 1);
+    struct world *w = sim_world(NULL);
+
+    sim_disk_attach(sim, w);
+    loop_main(world_loop(w, "test"), a_folder_of_files_fiber, root);
+    world_run(w);
+    assert_int_equal(sim_end(w), SIM_OVER);
+    world_free(w);
+    sim_disk_free(sim);
+    (void)state;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_folder_of_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_folder_of_files),
+                                       cmocka_unit_test(a_simulated_folder_of_files)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

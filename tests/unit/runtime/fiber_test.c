@@ -4,6 +4,7 @@
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
 #include "runtime/offload.h"
+#include "worlds.h"
 
 #include <unistd.h>
 
@@ -40,7 +41,7 @@ static void a_group_is_cancelled_and_joined_fiber(void *arg)
 
 static void a_group_is_cancelled_and_joined(void **state)
 {
-    run_alone("test", a_group_is_cancelled_and_joined_fiber, *state);
+    run_both("test", a_group_is_cancelled_and_joined_fiber, *state);
 }
 
 struct relay {
@@ -80,7 +81,7 @@ static void fibers_take_turns_fiber(void *arg)
 
 static void fibers_take_turns(void **state)
 {
-    run_alone("test", fibers_take_turns_fiber, *state);
+    run_both("test", fibers_take_turns_fiber, *state);
 }
 
 static void a_deadline_is_kept_fiber(void *arg)
@@ -97,7 +98,7 @@ static void a_deadline_is_kept_fiber(void *arg)
 
 static void a_deadline_is_kept(void **state)
 {
-    run_alone("test", a_deadline_is_kept_fiber, *state);
+    run_both("test", a_deadline_is_kept_fiber, *state);
 }
 
 struct ball {
@@ -142,9 +143,8 @@ static void waits_to_be_cancelled(void *arg)
     assert_int_equal(fiber_sleep(WHEN_NEVER, WHEN_NEVER).code, ERR_CANCELLED);
 }
 
-static void posts_cross_between_threads(void **state)
+static void posts_cross(struct world *w)
 {
-    struct world *w = world_new();
     struct ball b = {.post.run = bounce};
 
     b.left = world_loop(w, "left");
@@ -154,6 +154,12 @@ static void posts_cross_between_threads(void **state)
     world_run(w);
     world_free(w);
     assert_true(b.bounces >= 10000);
+}
+
+static void posts_cross_between_loops(void **state)
+{
+    posts_cross(world_new());
+    posts_cross(sim_world(NULL));
     (void)state;
 }
 
@@ -220,7 +226,7 @@ static void the_big_stack_is_big_fiber(void *arg)
 
 static void the_big_stack_is_big(void **state)
 {
-    run_alone("test", the_big_stack_is_big_fiber, *state);
+    run_both("test", the_big_stack_is_big_fiber, *state);
 }
 
 struct sought {
@@ -258,7 +264,7 @@ static void the_census_says_who_waits_for_what_fiber(void *arg)
 
 static void the_census_says_who_waits_for_what(void **state)
 {
-    run_alone("test", the_census_says_who_waits_for_what_fiber, *state);
+    run_both("test", the_census_says_who_waits_for_what_fiber, *state);
 }
 
 static void thousands(void *arg)
@@ -281,7 +287,7 @@ static void thousands(void *arg)
 
 static void thousands_of_fibers_wait_at_once(void **state)
 {
-    run_alone("test", thousands, *state);
+    run_both("test", thousands, *state);
 }
 
 int main(void)
@@ -290,7 +296,7 @@ int main(void)
         cmocka_unit_test(a_group_is_cancelled_and_joined),
         cmocka_unit_test(fibers_take_turns),
         cmocka_unit_test(a_deadline_is_kept),
-        cmocka_unit_test(posts_cross_between_threads),
+        cmocka_unit_test(posts_cross_between_loops),
         cmocka_unit_test(what_blocks_holds_up_nobody),
         cmocka_unit_test(the_big_stack_is_big),
         cmocka_unit_test(the_census_says_who_waits_for_what),

@@ -2,6 +2,7 @@
 #include "runtime/clock.h"
 #include "runtime/loop.h"
 #include "runtime/stream.h"
+#include "worlds.h"
 
 enum { LOTS = 8 * 1024 * 1024 };
 
@@ -70,7 +71,7 @@ static void a_conversation_fiber(void *arg)
 
 static void a_conversation(void **state)
 {
-    run_alone("test", a_conversation_fiber, *state);
+    run_both("test", a_conversation_fiber, *state);
 }
 
 static void swallows(void *arg)
@@ -112,7 +113,7 @@ static void a_flood_arrives_whole_fiber(void *arg)
 
 static void a_flood_arrives_whole(void **state)
 {
-    run_alone("test", a_flood_arrives_whole_fiber, *state);
+    run_both("test", a_flood_arrives_whole_fiber, *state);
 }
 
 static void a_peer_that_never_reads_meets_the_deadline_fiber(void *arg)
@@ -135,7 +136,7 @@ static void a_peer_that_never_reads_meets_the_deadline_fiber(void *arg)
 
 static void a_peer_that_never_reads_meets_the_deadline(void **state)
 {
-    run_alone("test", a_peer_that_never_reads_meets_the_deadline_fiber, *state);
+    run_both("test", a_peer_that_never_reads_meets_the_deadline_fiber, *state);
 }
 
 static void writes_a_flood(void *arg)
@@ -165,7 +166,7 @@ static void two_that_write_at_once_do_not_wedge_fiber(void *arg)
 
 static void two_that_write_at_once_do_not_wedge(void **state)
 {
-    run_alone("test", two_that_write_at_once_do_not_wedge_fiber, *state);
+    run_both("test", two_that_write_at_once_do_not_wedge_fiber, *state);
 }
 
 static void refused_is_an_error_fiber(void *arg)
@@ -184,7 +185,7 @@ static void refused_is_an_error_fiber(void *arg)
 
 static void refused_is_an_error(void **state)
 {
-    run_alone("test", refused_is_an_error_fiber, *state);
+    run_both("test", refused_is_an_error_fiber, *state);
 }
 
 int main(void)

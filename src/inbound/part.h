@@ -1,0 +1,99 @@
+/*
+ * part: what the parts of inbound/ (inbound.c, listener.c, session.c) share; nobody else's.
+ *
+ * A session's way: listener.c admits it on the home loop and posts it to a worker, session.c lives
+ * there, inbound.c joins its fiber and posts it home, where it is counted out and freed.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "inbound/inbound.h"
+#include "inbound/intake.h"
+#include "inbound/policy.h"
+#include "runtime/fiber.h"
+#include "runtime/loop.h"
+#include "runtime/stream.h"
+#include "smtp/server.h"
+
+struct worker {
+    struct inbound *in;
+    struct loop *loop;
+    struct policy *policy; /* the newest */
+    struct list sessions;  /* their fibers run */
+    struct list ended;     /* their fibers are about to return */
+    struct signal changed; /* something for inbound_serve */
+    bool stopping, finish; /* say 421 where idle; return when empty */
+    bool closed;           /* inbound_serve has returned */
+    uint32_t count;        /* the home loop's: sessions given to this worker */
+};
+
+/* One address we listen on; the home loop's. */
+struct door {
+    struct link link;
+    struct inbound *in;
+    struct listener *listener;
+    struct group group; /* its accepting fiber */
+    struct addr bind;   /* as configured */
+    char name[NAME_BYTES_MAX + 1];
+    enum submission submission;
+    bool starttls;
+    bool wanted; /* by the configuration that is being taken up */
+};
+
+struct client_count {
+    struct addr client; /* the key */
+    uint32_t count;
+};
+
+struct inbound {
+    struct loop *home;
+    struct worker *workers;
+    unsigned worker_count;
+    uint32_t sessions_cap;
+    struct intake_place place;
+
+    /* The home loop's. */
+    struct policy *policy;
+    struct list doors;
+    struct map clients; /* -> struct client_count */
+    uint32_t sessions;
+    uint64_t sessions_ever;
+    bool stopping;
+    struct signal came_home;
+};
+
+struct session {
+    struct post post; /* its way to the worker and home */
+    struct link link; /* in its worker's lists */
+    struct group group;
+    struct worker *worker;
+    struct guest *guest; /* until its fiber runs */
+    struct addr remote;
+    uint64_t id;
+    char listener[NAME_BYTES_MAX + 1];
+    enum submission submission;
+    bool starttls, counted;
+
+    struct stream *stream;
+    struct server server;
+    struct policy *policy; /* of the transaction, or the last one */
+    bool trusted;
+    struct intake intake;
+    struct str asked_rcpt; /* of the RCPT being answered; for the log */
+    uint64_t messages;
+    struct when began;
+};
+
+/* session.c: takes up a session on its worker's loop; run as a post. */
+void session_arrive(struct post *post);
+/* Its post home; run there (inbound.c). */
+void session_come_home(struct post *post);
+/* On its loop: end it now if it is idle, else as soon as no transaction is open. */
+void session_stop(struct session *s);
+
+/* listener.c */
+struct err doors_use(struct inbound *in, const struct policy *policy, struct buf *why);
+void doors_close_unwanted(struct inbound *in, struct when by);
+/* Counts a client out again. */
+void client_left(struct inbound *in, const struct session *s);

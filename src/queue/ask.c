@@ -1,0 +1,222 @@
+#include "queue/part.h"
+#include "runtime/clock.h"
+
+/* The admin's questions and actions: a call runs on the queue's loop while the asker waits. */
+
+struct call {
+    struct post post;
+    struct queue *queue;
+    void (*fn)(struct queue *q, void *ctx);
+    void *ctx;
+    struct loop *back;
+    struct fiber *fiber;
+    bool answered;
+};
+
+static void answered(struct post *p)
+{
+    struct call *c = CONTAINER_OF(p, struct call, post);
+
+    c->answered = true;
+    fiber_wake(c->fiber);
+}
+
+static void call_here(struct post *p)
+{
+    struct call *c = CONTAINER_OF(p, struct call, post);
+
+    c->fn(c->queue, c->ctx);
+    p->run = answered;
+    loop_post(c->back, p);
+}
+
+static struct err call(struct queue *q, void (*fn)(struct queue *, void *), void *ctx,
+                       struct when by)
+{
+    struct call c = {.post.run = call_here,
+                     .queue = q,
+                     .fn = fn,
+                     .ctx = ctx,
+                     .back = loop_self(),
+                     .fiber = fiber_self()};
+
+    loop_post(q->home, &c.post);
+    while (!c.answered) {
+        fiber_wait_firm("the queue's answer", by);
+    }
+    return ERR_OK;
+}
+
+struct notes {
+    const uint64_t *ids;
+    uint32_t id_count;
+    struct arena *a;
+    struct job_note *notes;
+    uint32_t count;
+};
+
+static enum wait_reason reason_of(const struct queue *q, const struct job *j)
+{
+    switch ((enum job_state)j->state) {
+    case JOB_WAITING:
+        return j->reason == WAIT_NOT_DUE || job_text(q, j).len == 0 ? WAIT_NOT_DUE : j->reason;
+    case JOB_DUE:
+        if (store_room(q->store) == STORE_STOPPED) {
+            return WAIT_STORE;
+        }
+        return site_admits(j->site) ? WAIT_NO_SLOT : WAIT_BACKOFF;
+    case JOB_PREPARING:
+        return WAIT_PREPARING;
+    case JOB_READY:
+        return WAIT_NO_SLOT;
+    case JOB_RUNNING:
+        return WAIT_RUNNING;
+    case JOB_NOTING:
+    case JOB_RECORDING:
+    case JOB_STATE_COUNT:
+        break;
+    }
+    return WAIT_RECORDING;
+}
+
+static void note_job(const struct queue *q, const struct job *j, struct arena *a,
+                     struct job_note *ret)
+{
+    *ret = (struct job_note){.message = j->message,
+                             .first = j->first,
+                             .to_count = j->to_count,
+                             .queue = arena_dup(a, str_of(q->vqueues[j->queue]->name)),
+                             .lane = arena_dup(a, lane_of(q, j)),
+                             .site = arena_dup(a, str_of(j->site->name)),
+                             .act = j->act,
+                             .note = j->note,
+                             .attempts = j->attempts,
+                             .state = job_state_name(j->state),
+                             .reason = reason_of(q, j),
+                             .until = DATE_NEVER};
+    if (j->state == JOB_WAITING) {
+        ret->until = j->act;
+        ret->text = arena_dup(a, job_text(q, j));
+    } else if (ret->reason == WAIT_BACKOFF) {
+        ret->until = j->site->resting ? j->site->rest_until : DATE_NEVER;
+        ret->text = arena_dup(a, str_of(j->site->text));
+    }
+}
+
+static void notes_here(struct queue *q, void *ctx)
+{
+    struct notes *n = ctx;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < n->id_count; i++) {
+        for (struct job *j = jobs_of(q, n->ids[i]); j != NULL; j = j->sibling) {
+            count++;
+        }
+    }
+    n->notes = arena_array(n->a, count, sizeof *n->notes);
+    for (uint32_t i = 0; i < n->id_count; i++) {
+        for (struct job *j = jobs_of(q, n->ids[i]); j != NULL; j = j->sibling) {
+            note_job(q, j, n->a, &n->notes[n->count++]);
+        }
+    }
+}
+
+struct err queue_notes(struct queue *q, const uint64_t *ids, uint32_t id_count, struct arena *a,
+                       struct job_note **ret, uint32_t *count, struct when by)
+{
+    struct notes n = {.ids = ids, .id_count = id_count, .a = a};
+    struct err e = call(q, notes_here, &n, by);
+
+    *ret = n.notes;
+    *count = n.count;
+    return e;
+}
+
+struct retry {
+    uint64_t message;
+    uint32_t count;
+};
+
+static void retry_here(struct queue *q, void *ctx)
+{
+    struct retry *r = ctx;
+
+    for (struct job *j = jobs_of(q, r->message); j != NULL; j = j->sibling) {
+        if (j->state != JOB_WAITING && j->state != JOB_DUE) {
+            continue;
+        }
+        if (j->state == JOB_WAITING) {
+            j->act = date_earlier(j->act, clock_date());
+            job_set_text(q, j, STR_EMPTY);
+            job_place(q, j);
+        }
+        if (site_wake(&q->sites, j->site)) {
+            site_unpark(q, j->site);
+        }
+        r->count++;
+    }
+    pump_all(q);
+}
+
+struct err queue_retry(struct queue *q, uint64_t message, uint32_t *count, struct when by)
+{
+    struct retry r = {.message = message};
+    struct err e = call(q, retry_here, &r, by);
+
+    *count = r.count;
+    return e;
+}
+
+static void count_here(struct queue *q, void *ctx)
+{
+    struct queue_counts *c = ctx;
+
+    *c = q->counts;
+    for (uint16_t i = 0; i < q->vqueue_count; i++) {
+        const struct vqueue *v = q->vqueues[i];
+
+        c->running += v->running;
+        c->ready += v->ready.jobs;
+        c->preparing += v->in_hand - v->ready.jobs;
+        c->due += v->due.jobs;
+    }
+}
+
+struct err queue_count(struct queue *q, struct queue_counts *ret, struct when by)
+{
+    return call(q, count_here, ret, by);
+}
+
+struct queue_depths {
+    struct arena *arena;
+    struct queue_depth *items;
+    uint32_t count;
+};
+
+static void depths_here(struct queue *q, void *ctx)
+{
+    struct queue_depths *d = ctx;
+
+    d->items = arena_array(d->arena, q->vqueue_count, sizeof *d->items);
+    for (uint16_t i = 0; i < q->vqueue_count; i++) {
+        const struct vqueue *v = q->vqueues[i];
+
+        d->items[d->count++] = (struct queue_depth){.name = arena_dup(d->arena, str_of(v->name)),
+                                                    .slots = v->slots,
+                                                    .running = v->running,
+                                                    .due = v->due.jobs,
+                                                    .ready = v->ready.jobs,
+                                                    .orphan = v->orphan};
+    }
+}
+
+struct err queue_each(struct queue *q, struct arena *a, struct queue_depth **ret, uint32_t *count,
+                      struct when by)
+{
+    struct queue_depths d = {.arena = a};
+    struct err e = call(q, depths_here, &d, by);
+
+    *ret = d.items;
+    *count = d.count;
+    return e;
+}

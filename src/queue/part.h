@@ -1,0 +1,132 @@
+/*
+ * part: the queue's inside, shared by its files: queue.c (life of jobs), record.c (results),
+ * serve.c (start, timers, end), accept.c (the door), ask.c (admin's questions). For files of queue/
+ * only. Everything here runs on the queue's loop.
+ */
+#pragma once
+
+#include "queue/events.h"
+#include "queue/job.h"
+#include "queue/queue.h"
+#include "queue/turns.h"
+#include "strategy/strategy.h"
+
+enum { ORPHAN_SLOTS = 5, SLOT_MESSAGES_MAX = 20, SLOT_MS_MAX = 1000, STORE_AGAIN_MS = 1000 };
+
+/* One virtual queue. Its number never changes while the process lives. */
+struct vqueue {
+    char *name;
+    uint16_t number;
+    uint32_t slots, running;
+    bool orphan;               /* no longer configured: served with ORPHAN_SLOTS until empty */
+    struct turns due, ready;   /* wait for room in the ready set; wait for a slot */
+    uint32_t in_hand;          /* preparing and ready: the ready set */
+    const struct job *suspect; /* the watchdog saw it wait while it should have gone on */
+    struct when suspect_since;
+};
+
+struct queue {
+    struct loop *home;
+    struct store *store;
+    struct queue_ops ops;
+    struct queue_options options;
+    struct plan *plan;
+    struct vqueue **vqueues;
+    uint16_t vqueue_count;
+    struct map vqueue_names;
+    struct map messages; /* id to the first job of the message */
+    struct sites sites;
+    struct heap timers;    /* jobs by min(act, note) in ms; sites' rests have their own heap */
+    struct signal changed; /* the first timer moved */
+    struct map texts;      /* job to the text of its wait, where it has one */
+    struct map lane_names;
+    struct map debts; /* by message id */
+    struct heap debt_timers;
+    uint64_t cached_bytes; /* of parcels that jobs keep */
+    struct queue_counts counts;
+    uint32_t busy; /* works, slots, commits and reports that are out */
+    bool loaded, serving, stopping;
+    struct err load_result;
+    struct post *readers; /* who waits for the end of loading */
+    struct group repairs; /* of commits that failed */
+    struct fiber *joiner; /* queue_serve at its end, until nothing is busy */
+};
+
+struct slot {
+    struct post post;
+    struct queue *queue;
+    struct vqueue *vqueue;
+    struct site *site;
+    struct berth *berth; /* claimed; charged when it ends or changes */
+    struct when since;   /* of this turn */
+    uint32_t messages;   /* in this turn */
+    uint32_t recipients;
+    bool accepted;      /* a transaction was, since the last exchange */
+    int64_t slowest_ms; /* longest wait on this connection */
+    char why[SITE_TEXT_MAX];
+    /* One exchange with delivery at a time: */
+    struct work *done, *next;
+    struct fiber *waiting;
+    struct loop *back;
+    bool answered;
+};
+
+/* A work with what only the queue reads. */
+struct queue_work {
+    struct work work;
+    struct job *job;
+    struct berth *berth; /* where it waits while READY */
+    enum prepared how;
+    enum wait_reason reason;
+    struct date until;
+    struct str site, text; /* in work.arena */
+    struct slot *slot;
+};
+
+static inline struct queue_work *queue_work_of(struct work *w)
+{
+    return CONTAINER_OF(w, struct queue_work, work);
+}
+
+/* queue.c */
+struct vqueue *vqueue_take(struct queue *q, struct str name);
+struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *spec);
+void job_place(struct queue *q, struct job *j); /* waiting or due, by the clock; arms its timer */
+void job_free(struct queue *q, struct job *j);  /* out of the message's chain too */
+struct job *jobs_of(const struct queue *q, uint64_t message);
+void job_timer(struct queue *q, struct job *j);
+void job_set_text(struct queue *q, struct job *j, struct str text);
+struct str job_text(const struct queue *q, const struct job *j);
+void job_drop_parcel(struct queue *q, struct job *j);
+struct str lane_of(const struct queue *q, const struct job *j);
+
+struct vqueue *vqueue_of(const struct queue *q, const struct job *j);
+void unberth(struct queue *q, struct job *j); /* a due or ready job, out of its berth */
+
+/* work.c */
+struct work *work_new(struct queue *q, struct job *j);
+void work_unprepare(struct work *w);
+void work_free(struct work *w);
+void prepare(struct queue *q, struct job *j, struct work *w);
+/* Back to where it came from, without an attempt: what was prepared is given up. */
+void put_back(struct queue *q, struct job *j);
+void job_note(struct queue *q, struct job *j); /* its note has come */
+/* Out of its berth when it is due or ready; a ready job's work is freed. */
+void job_unberth(struct queue *q, struct job *j);
+void pump(struct queue *q, struct vqueue *v); /* prepare and start what can be */
+void pump_all(struct queue *q);
+
+/* slot.c */
+void slot_start(struct queue *q, struct vqueue *v, struct berth *b); /* for b's first work */
+void site_unpark(struct queue *q, struct site *site);
+void site_park(struct queue *q, struct site *site);
+
+/* Something goes out of the queue's hands, and comes back. */
+void busy_begin(struct queue *q);
+void busy_end(struct queue *q);
+
+/* record.c */
+void record(struct queue *q, struct job *j); /* j->work holds results */
+void owe(struct queue *q, uint64_t message); /* notes the debt; reports when nothing is at work */
+void debts_due(struct queue *q);             /* those that have waited long enough */
+bool debt_next(const struct queue *q, struct date *ret);

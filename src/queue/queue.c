@@ -1,0 +1,248 @@
+#include "base/mem.h"
+#include "queue/part.h"
+#include "runtime/clock.h"
+
+/*
+ * The life of jobs (job.h draws it). What must stay true:
+ *
+ *  1. A job in state DUE is in a berth of its queue's `due`; READY in one of `ready`; in no other
+ *     state is it in any.
+ *  2. A job has a work in hand exactly in PREPARING, READY, RUNNING, NOTING and RECORDING.
+ *  3. vqueue->in_hand counts its jobs in PREPARING and READY; vqueue->running its slots.
+ *  4. While a site rests or is probed its berths are parked and none of its jobs is READY.
+ *  5. A job's timer is armed in WAITING (act or note), DUE and READY (note), and in no other state.
+ *  6. Whatever makes a slot, a place in the ready set or a job available pumps that queue at once.
+ */
+
+static const struct {
+    const char *name, *prose;
+} reasons[] = {
+#define REASON(name, text, prose) {text, prose},
+#include "queue/reasons.def"
+#undef REASON
+};
+
+const char *wait_reason_name(enum wait_reason r)
+{
+    return reasons[r].name;
+}
+
+const char *wait_reason_prose(enum wait_reason r)
+{
+    return reasons[r].prose;
+}
+
+void busy_begin(struct queue *q)
+{
+    q->busy++;
+}
+
+void busy_end(struct queue *q)
+{
+    must(q->busy > 0);
+    q->busy--;
+    if (q->busy == 0 && q->joiner != NULL) {
+        fiber_wake(q->joiner);
+    }
+}
+
+/* ---- virtual queues ---- */
+
+struct vqueue *vqueue_take(struct queue *q, struct str name)
+{
+    struct vqueue *v = map_get(&q->vqueue_names, name);
+
+    if (v == NULL) {
+        must(q->vqueue_count < UINT16_MAX);
+        v = MEM_NEW(struct vqueue);
+        v->name = mem_dup_z(name.ptr, name.len);
+        v->number = q->vqueue_count;
+        v->slots = ORPHAN_SLOTS;
+        v->orphan = true;
+        turns_init(&v->due, false);
+        turns_init(&v->ready, true);
+        q->vqueues = mem_grow(q->vqueues, (size_t)q->vqueue_count + 1, sizeof *q->vqueues);
+        q->vqueues[q->vqueue_count++] = v;
+        map_put(&q->vqueue_names, (struct str){v->name, name.len}, v);
+    }
+    return v;
+}
+
+struct vqueue *vqueue_of(const struct queue *q, const struct job *j)
+{
+    return q->vqueues[j->queue];
+}
+
+/* ---- lanes' names and waits' texts ---- */
+
+static struct lane_name *lane_name_take(struct queue *q, struct str name)
+{
+    struct lane_name *l;
+
+    if (name.len == 0) {
+        return NULL;
+    }
+    l = map_get(&q->lane_names, name);
+    if (l == NULL) {
+        l = MEM_NEW(struct lane_name);
+        l->name = (struct str){mem_dup_z(name.ptr, name.len), name.len};
+        map_put(&q->lane_names, l->name, l);
+    }
+    l->jobs++;
+    return l;
+}
+
+static void lane_name_drop(struct queue *q, struct lane_name *l)
+{
+    if (l != NULL && --l->jobs == 0) {
+        map_take(&q->lane_names, l->name);
+        mem_free((char *)(uintptr_t)l->name.ptr);
+        mem_free(l);
+    }
+}
+
+struct str lane_of(const struct queue *q, const struct job *j)
+{
+    (void)q;
+    return j->lane ? j->lane->name : STR_EMPTY;
+}
+
+void job_set_text(struct queue *q, struct job *j, struct str text)
+{
+    mem_free(map_take_num(&q->texts, (uint64_t)(uintptr_t)j));
+    if (text.len > 0) {
+        map_put_num(&q->texts, (uint64_t)(uintptr_t)j,
+                    mem_dup_z(text.ptr, text.len < SITE_TEXT_MAX ? text.len : SITE_TEXT_MAX));
+    }
+}
+
+struct str job_text(const struct queue *q, const struct job *j)
+{
+    if (j->reason == WAIT_BACKOFF) {
+        return str_of(j->site->text);
+    }
+    return str_of(map_get_num(&q->texts, (uint64_t)(uintptr_t)j));
+}
+
+/* ---- jobs ---- */
+
+struct job *jobs_of(const struct queue *q, uint64_t message)
+{
+    return map_get_num(&q->messages, message);
+}
+
+struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *spec)
+{
+    struct job *j = MEM_NEW(struct job), *first = jobs_of(q, message);
+
+    j->message = message;
+    j->first = spec->first;
+    j->to_count = spec->to_count;
+    j->act = spec->act;
+    j->note = spec->note;
+    j->flags = spec->note_is_end ? JOB_NOTE_IS_END : 0;
+    j->attempts = spec->attempts;
+    j->queue = vqueue_take(q, spec->queue)->number;
+    j->lane = lane_name_take(q, spec->lane);
+    j->site = site_take(&q->sites, spec->site);
+    j->site->jobs++;
+    if (first == NULL) {
+        map_put_num(&q->messages, message, j);
+    } else {
+        j->sibling = first->sibling;
+        first->sibling = j;
+    }
+    q->counts.jobs++;
+    return j;
+}
+
+void job_drop_parcel(struct queue *q, struct job *j)
+{
+    if (j->parcel != NULL) {
+        q->cached_bytes -= j->parcel->message.size;
+        parcel_drop(j->parcel);
+        j->parcel = NULL;
+    }
+}
+
+static void leave_chain(struct queue *q, struct job *j)
+{
+    struct job *first = jobs_of(q, j->message);
+
+    if (first == j) {
+        map_take_num(&q->messages, j->message);
+        if (j->sibling != NULL) {
+            map_put_num(&q->messages, j->message, j->sibling);
+        }
+        return;
+    }
+    while (first->sibling != j) {
+        first = first->sibling;
+    }
+    first->sibling = j->sibling;
+}
+
+void job_free(struct queue *q, struct job *j)
+{
+    heap_remove(&q->timers, &j->timer);
+    job_set_text(q, j, STR_EMPTY);
+    job_drop_parcel(q, j);
+    leave_chain(q, j);
+    lane_name_drop(q, j->lane);
+    j->site->jobs--;
+    site_forget(&q->sites, j->site);
+    q->counts.jobs--;
+    mem_free(j);
+}
+
+void job_timer(struct queue *q, struct job *j)
+{
+    struct date at = j->flags & JOB_EXPIRING ? DATE_NEVER : j->note;
+    struct heap_node *first = heap_least(&q->timers);
+
+    if (j->state == JOB_WAITING) {
+        at = date_earlier(at, j->act);
+    } else if (j->state != JOB_DUE && j->state != JOB_READY) {
+        at = DATE_NEVER;
+    }
+    if (date_is_never(at)) {
+        heap_remove(&q->timers, &j->timer);
+        return;
+    }
+    heap_put(&q->timers, &j->timer, at.ms);
+    if (first == NULL || heap_least(&q->timers) != first) {
+        signal_raise(&q->changed);
+    }
+}
+
+void job_place(struct queue *q, struct job *j)
+{
+    struct vqueue *v = vqueue_of(q, j);
+
+    if (j->act.ms > clock_date().ms) {
+        j->state = JOB_WAITING;
+        job_timer(q, j);
+        return;
+    }
+    j->state = JOB_DUE;
+    j->reason = j->site->resting ? WAIT_BACKOFF : WAIT_NO_SLOT;
+    turns_add(&v->due, lane_of(q, j), j->site, &j->link);
+    job_timer(q, j);
+}
+
+/* Takes a due or ready job out of its berth. */
+void unberth(struct queue *q, struct job *j)
+{
+    struct vqueue *v = vqueue_of(q, j);
+
+    if (j->state == JOB_DUE) {
+        turns_remove(turns_find(&v->due, lane_of(q, j), j->site), &j->link);
+    } else {
+        struct queue_work *w = queue_work_of(j->work);
+
+        must(j->state == JOB_READY);
+        turns_remove(w->berth, &w->work.link);
+        w->berth = NULL;
+        v->in_hand--;
+    }
+}

@@ -1,0 +1,320 @@
+#include "base/mem.h"
+#include "queue/part.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+
+/*
+ * Results: a work that delivery has answered becomes one commit of recipient states; once that is
+ * durable the job is gone, what is not final becomes new jobs, and what is owed becomes a debt.
+ *
+ * A recipient's state may have been changed by a report (owed -> none) while an attempt ran: the
+ * commit then comes back ERR_STALE, is put on top of what is stored now, and posted again. The
+ * attempt's result always wins. A commit that could not be written is posted again until it is:
+ * the result is known, and an attempt repeated for want of a disk would deliver twice.
+ */
+
+struct record {
+    struct store_commit commit;
+    struct queue *queue;
+    struct job *job;
+    struct store_change *changes;
+    uint32_t count;
+};
+
+static void post_record(struct record *r);
+
+/* ---- debts ---- */
+
+static bool is_at_work(const struct queue *q, uint64_t message)
+{
+    for (struct job *j = jobs_of(q, message); j != NULL; j = j->sibling) {
+        if (j->state != JOB_WAITING && j->state != JOB_DUE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void report(struct queue *q, struct debt *d)
+{
+    heap_remove(&q->debt_timers, &d->timer);
+    d->reporting = true;
+    d->more = false;
+    q->counts.reports++;
+    busy_begin(q);
+    q->ops.report(q->ops.ctx, d->message);
+}
+
+/* Reports at once when no job of the message is at work. */
+static void consider(struct queue *q, uint64_t message)
+{
+    struct debt *d = map_get_num(&q->debts, message);
+
+    if (d != NULL && !d->reporting && !q->stopping && !is_at_work(q, message)) {
+        report(q, d);
+    }
+}
+
+void owe(struct queue *q, uint64_t message)
+{
+    struct debt *d = map_get_num(&q->debts, message);
+
+    if (d != NULL) {
+        d->more = d->reporting;
+        return;
+    }
+    d = MEM_NEW(struct debt);
+    d->message = message;
+    map_put_num(&q->debts, message, d);
+    heap_put(&q->debt_timers, &d->timer, clock_date().ms + DEBT_WAIT_MS);
+    signal_raise(&q->changed);
+}
+
+void debts_due(struct queue *q)
+{
+    struct heap_node *n;
+
+    if (q->stopping) {
+        return;
+    }
+    while ((n = heap_least(&q->debt_timers)) != NULL && n->key <= clock_date().ms) {
+        report(q, CONTAINER_OF(n, struct debt, timer));
+    }
+}
+
+bool debt_next(const struct queue *q, struct date *ret)
+{
+    struct heap_node *n = heap_least(&q->debt_timers);
+
+    if (n != NULL) {
+        *ret = (struct date){n->key};
+    }
+    return n != NULL;
+}
+
+struct reported {
+    struct post post;
+    struct queue *queue;
+    uint64_t message;
+};
+
+static void reported_here(struct post *p)
+{
+    struct reported *r = CONTAINER_OF(p, struct reported, post);
+    struct queue *q = r->queue;
+    struct debt *d = map_get_num(&q->debts, r->message);
+
+    if (d != NULL) {
+        bool more = d->more;
+
+        map_take_num(&q->debts, r->message);
+        mem_free(d);
+        if (more) {
+            owe(q, r->message);
+            consider(q, r->message);
+        }
+    }
+    mem_free(r);
+    busy_end(q);
+}
+
+void queue_reported(struct queue *q, uint64_t message)
+{
+    struct reported *r = MEM_NEW(struct reported);
+
+    r->post.run = reported_here;
+    r->queue = q;
+    r->message = message;
+    loop_post(q->home, &r->post);
+}
+
+/* ---- after the commit ---- */
+
+static void count_result(struct queue *q, const struct rcpt_state *s)
+{
+    switch (s->status) {
+    case RCPT_WAITING:
+        q->counts.deferred++;
+        break;
+    case RCPT_DELIVERED:
+        q->counts.delivered++;
+        break;
+    case RCPT_FAILED:
+    case RCPT_DROPPED:
+    case RCPT_STATUS_COUNT:
+        q->counts.failed++;
+        break;
+    }
+}
+
+/* The recipients of a finished work as a message that holds only their new states, so that the one
+ * grouping function serves here too. */
+static uint32_t regroup(struct work *w, struct job_spec **ret)
+{
+    uint32_t top = w->to[w->to_count - 1] + 1;
+    struct message m = {.to_count = top};
+
+    m.to = arena_array(&w->arena, top, sizeof *m.to);
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        m.to[w->to[i]].state = w->results[i];
+    }
+    return job_group(&m, w->to, w->to_count, &w->arena, ret);
+}
+
+static void finish(struct record *r)
+{
+    struct queue *q = r->queue;
+    struct job *j = r->job;
+    struct work *w = j->work;
+    uint64_t message = w->message;
+    struct job_spec *specs = NULL;
+    uint32_t count = 0;
+    bool owed = false;
+
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        count_result(q, &w->results[i]);
+        owed = owed || w->results[i].owed != OWED_NONE;
+    }
+    if (w->to_count > 0) {
+        count = regroup(w, &specs);
+    }
+    job_free(q, j);
+    for (uint32_t i = 0; i < count; i++) {
+        struct job *next = job_new(q, message, &specs[i]);
+
+        job_place(q, next);
+        pump(q, q->vqueues[next->queue]);
+    }
+    if (owed) {
+        owe(q, message);
+    }
+    consider(q, message);
+    work_free(w);
+    busy_end(q);
+}
+
+/* ---- the commit ---- */
+
+/* What is stored now under each change; a recipient that is final there keeps its end. */
+static struct err rebase(struct record *r)
+{
+    struct work *w = r->job->work;
+    struct parcel *p;
+    struct err e = store_fetch(r->queue->store, w->message, &p, WHEN_NEVER);
+
+    if (e.code != OK) {
+        return e;
+    }
+    r->count = 0;
+    for (uint32_t i = 0; i < w->to_count && w->to[i] < p->message.to_count; i++) {
+        const struct rcpt_state *now = &p->message.to[w->to[i]].state;
+
+        if (now->status == RCPT_WAITING) {
+            w->results[i].version = now->version + 1;
+            r->changes[r->count++] = (struct store_change){w->message, w->to[i], now->version,
+                                                           &w->results[i]};
+        }
+    }
+    r->commit.changes = r->changes;
+    r->commit.change_count = r->count;
+    parcel_drop(p);
+    return ERR_OK;
+}
+
+static void put_away(struct record *r)
+{
+    finish(r);
+    mem_free(r->changes);
+    mem_free(r);
+}
+
+/* What was not stored: on top of what is stored now, or the same again after a while. */
+static void repair(void *arg)
+{
+    struct record *r = arg;
+    struct err e = r->commit.result;
+
+    if (e.code == ERR_STALE) {
+        e = rebase(r);
+    } else if (e.code != ERR_NOT_FOUND) {
+        char text[128];
+
+        event_raise(&ev_result_unstored, f_message(r->job->message),
+                    f_text(err_say(e, text, sizeof text)));
+        (void)fiber_sleep(when_after(STORE_AGAIN_MS), WHEN_NEVER);
+    }
+    if (e.code == ERR_NOT_FOUND || r->count == 0) {
+        put_away(r); /* the message has ended another way */
+    } else {
+        post_record(r);
+    }
+}
+
+static void recorded(struct post *p)
+{
+    struct record *r = CONTAINER_OF(CONTAINER_OF(p, struct store_commit, done), struct record,
+                                    commit);
+    struct queue *q = r->queue;
+
+    if (r->commit.result.code == OK) {
+        put_away(r);
+    } else if (group_spawn_now(&q->repairs, "a result that was not stored", repair, r).code != OK) {
+        post_record(r); /* no fiber to be had, or the end is near: at once then */
+    }
+}
+
+static void post_record(struct record *r)
+{
+    r->commit.done.run = recorded;
+    r->commit.reply = r->queue->home;
+    r->commit.lazy = true;
+    r->commit.changes = r->changes;
+    r->commit.change_count = r->count;
+    store_post(r->queue->store, &r->commit);
+}
+
+/* No two jobs of a message may share queue, lane, site and time (job.h): a new time moves on by a
+ * millisecond until it is alone. */
+static void keep_apart(struct queue *q, const struct job *self, struct rcpt_state *s)
+{
+    bool moved = true;
+
+    while (moved) {
+        moved = false;
+        for (struct job *j = jobs_of(q, self->message); j != NULL; j = j->sibling) {
+            if (j != self && j->act.ms == s->next.ms && str_eq(str_of(j->site->name), s->site) &&
+                str_eq(str_of(q->vqueues[j->queue]->name), s->queue)) {
+                s->next = date_add(s->next, 1);
+                moved = true;
+            }
+        }
+    }
+}
+
+void record(struct queue *q, struct job *j)
+{
+    struct work *w = j->work;
+    struct record *r = MEM_NEW(struct record);
+
+    j->state = JOB_RECORDING;
+    j->reason = WAIT_RECORDING;
+    job_timer(q, j);
+    busy_begin(q);
+    r->queue = q;
+    r->job = j;
+    r->count = w->to_count;
+    r->changes = mem_array(w->to_count, sizeof *r->changes);
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        struct rcpt_state *s = &w->results[i];
+
+        if (s->status == RCPT_WAITING) {
+            keep_apart(q, j, s);
+        }
+        r->changes[i] = (struct store_change){w->message, w->to[i], s->version - 1, s};
+    }
+    if (r->count == 0) {
+        put_away(r); /* the message is no longer stored */
+        return;
+    }
+    post_record(r);
+}

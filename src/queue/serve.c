@@ -1,0 +1,350 @@
+#include "base/mem.h"
+#include "queue/part.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+
+/* Start, timers and end of the queue. */
+
+enum { WALK_MAX = 256, TICK_MS = 1000, STEP_MS = 1000, OVERDUE_MS = 2000, TIMERS_MAX = 256 };
+
+struct queue *queue_new(struct loop *home, struct store *store, const struct queue_ops *ops,
+                        const struct queue_options *o)
+{
+    struct queue *q = MEM_NEW(struct queue);
+
+    q->home = home;
+    q->store = store;
+    q->ops = *ops;
+    q->options = *o;
+    signal_init(&q->changed);
+    return q;
+}
+
+/* ---- plans ---- */
+
+struct new_plan {
+    struct post post;
+    struct queue *queue;
+    struct plan *plan;
+};
+
+static void use_plan(struct queue *q, struct plan *plan)
+{
+    plan_give(q->plan);
+    q->plan = plan;
+    for (uint16_t i = 0; i < q->vqueue_count; i++) {
+        q->vqueues[i]->orphan = true;
+        q->vqueues[i]->slots = ORPHAN_SLOTS;
+    }
+    for (size_t i = 0; i < plan->queue_count; i++) {
+        struct vqueue *v = vqueue_take(q, plan->queues[i].name);
+
+        v->orphan = false;
+        v->slots = plan->queues[i].settings->concurrency;
+    }
+    pump_all(q);
+}
+
+static void new_plan_here(struct post *p)
+{
+    struct new_plan *n = CONTAINER_OF(p, struct new_plan, post);
+
+    use_plan(n->queue, n->plan);
+    mem_free(n);
+}
+
+void queue_use_plan(struct queue *q, struct plan *plan)
+{
+    struct new_plan *n;
+
+    if (loop_self() == NULL) {
+        use_plan(q, plan); /* before the world runs */
+        return;
+    }
+    n = MEM_NEW(struct new_plan);
+    n->post.run = new_plan_here;
+    n->queue = q;
+    n->plan = plan;
+    loop_post(q->home, &n->post);
+}
+
+/* ---- loading ---- */
+
+static void load_message(struct queue *q, const struct message *m, struct arena *a)
+{
+    struct job_spec *specs;
+    uint32_t count = job_group(m, NULL, 0, a, &specs);
+    bool owed = false;
+
+    for (uint32_t i = 0; i < count; i++) {
+        job_place(q, job_new(q, m->id, &specs[i]));
+    }
+    for (uint32_t i = 0; i < m->to_count; i++) {
+        owed = owed || m->to[i].state.owed != OWED_NONE;
+    }
+    if (owed) {
+        owe(q, m->id);
+    }
+}
+
+static struct err load(struct queue *q)
+{
+    struct arena a ARENA_LOCAL = {0};
+    struct when start = clock_read();
+    uint64_t after = 0;
+    struct err e = store_ready(q->store, WHEN_NEVER);
+
+    while (e.code == OK) {
+        struct message *messages;
+        uint32_t count;
+
+        arena_reset(&a);
+        e = store_walk(q->store, after, WALK_MAX, &a, &messages, &count, WHEN_NEVER);
+        if (e.code != OK || count == 0) {
+            break;
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            load_message(q, &messages[i], &a);
+        }
+        after = messages[count - 1].id;
+    }
+    if (e.code == OK) {
+        event_raise(&ev_queue_loaded, f_count((int64_t)q->counts.jobs),
+                    f_duration((clock_read().ns - start.ns) / 1000));
+    }
+    return e;
+}
+
+/* Who waits for the end of loading. */
+struct reader {
+    struct post post;
+    struct queue *queue;
+    struct loop *back;
+    struct fiber *fiber;
+    struct err result;
+    bool answered;
+};
+
+static void reader_answered(struct post *p)
+{
+    struct reader *r = CONTAINER_OF(p, struct reader, post);
+
+    r->answered = true;
+    fiber_wake(r->fiber);
+}
+
+static void answer_reader(struct queue *q, struct reader *r)
+{
+    r->result = q->load_result;
+    r->post.run = reader_answered;
+    loop_post(r->back, &r->post);
+}
+
+static void reader_here(struct post *p)
+{
+    struct reader *r = CONTAINER_OF(p, struct reader, post);
+
+    if (r->queue->loaded) {
+        answer_reader(r->queue, r);
+    } else {
+        p->next = r->queue->readers;
+        r->queue->readers = p;
+    }
+}
+
+static void answer_readers(struct queue *q)
+{
+    q->loaded = true;
+    while (q->readers != NULL) {
+        struct post *p = q->readers;
+
+        q->readers = p->next;
+        answer_reader(q, CONTAINER_OF(p, struct reader, post));
+    }
+}
+
+struct err queue_ready(struct queue *q, struct when by)
+{
+    struct reader r = {
+        .post.run = reader_here, .queue = q, .back = loop_self(), .fiber = fiber_self()};
+
+    loop_post(q->home, &r.post);
+    while (!r.answered) {
+        fiber_wait_firm("the queue to load", by);
+    }
+    return r.result;
+}
+
+/* ---- timers ---- */
+
+static void fire(struct queue *q)
+{
+    int64_t now = clock_date().ms;
+    struct site *site;
+    int left = TIMERS_MAX;
+
+    while ((site = site_rested(&q->sites, (struct date){now})) != NULL) {
+        site_unpark(q, site);
+        site_forget(&q->sites, site);
+    }
+    debts_due(q);
+    while (left-- > 0) {
+        struct heap_node *n = heap_least(&q->timers);
+        struct job *j;
+
+        if (n == NULL || n->key > now) {
+            return;
+        }
+        j = CONTAINER_OF(n, struct job, timer);
+        if (j->state == JOB_WAITING && j->act.ms <= now && j->note.ms > now) {
+            job_place(q, j);
+            pump(q, q->vqueues[j->queue]);
+        } else {
+            job_note(q, j);
+        }
+    }
+}
+
+static struct date next_timer(const struct queue *q)
+{
+    struct date next = DATE_NEVER, debt;
+    struct heap_node *job = heap_least(&q->timers), *site = heap_least(&q->sites.waking);
+
+    if (job != NULL) {
+        next = (struct date){job->key};
+    }
+    if (site != NULL) {
+        next = date_earlier(next, (struct date){site->key});
+    }
+    return debt_next(q, &debt) ? date_earlier(next, debt) : next;
+}
+
+/* The job whose turn it would be, if it could go on at this moment; rule 6 of queue.c says that
+ * there is none. */
+static const struct job *idle_job(const struct vqueue *v)
+{
+    struct berth *b = v->running < v->slots ? turns_peek(&v->ready) : NULL;
+
+    if (b != NULL) {
+        return queue_work_of(CONTAINER_OF(list_first(&b->jobs), struct work, link))->job;
+    }
+    b = v->in_hand < 2 * v->slots + 64 ? turns_peek(&v->due) : NULL;
+    return b ? CONTAINER_OF(list_first(&b->jobs), struct job, link) : NULL;
+}
+
+static void watch(struct queue *q)
+{
+    for (uint16_t i = 0; i < q->vqueue_count; i++) {
+        struct vqueue *v = q->vqueues[i];
+        const struct job *j = store_room(q->store) == STORE_STOPPED ? NULL : idle_job(v);
+
+        if (j == NULL || j != v->suspect) {
+            v->suspect = j;
+            v->suspect_since = clock_now();
+        } else if (clock_now().ns - v->suspect_since.ns >= OVERDUE_MS * NS_PER_MS) {
+            q->counts.watchdog++;
+            event_raise(&ev_watchdog_job, f_message(j->message), f_rcpt_index(j->first),
+                        f_queue(str_of(v->name)), f_site(str_of(j->site->name)));
+        }
+    }
+}
+
+/* How far the wall clock has moved away from the monotonic one since the last look. */
+static void watch_clock(int64_t *apart_ms)
+{
+    int64_t apart = clock_date().ms - clock_now().ns / NS_PER_MS;
+    int64_t step = apart - *apart_ms;
+
+    if (*apart_ms != 0 && (step > STEP_MS || step < -STEP_MS)) {
+        event_raise(&ev_clock_stepped, f_duration(step * 1000));
+    }
+    *apart_ms = apart;
+}
+
+/* When to look again: the next timer or the next tick, whichever is first. */
+static struct when next_look(const struct queue *q, struct when tick)
+{
+    struct date next = next_timer(q);
+    int64_t ms = next.ms - clock_date().ms;
+
+    return date_is_never(next) ? tick : when_earlier(tick, when_after(ms > 0 ? ms : 0));
+}
+
+static void serve_timers(struct queue *q)
+{
+    int64_t apart_ms = 0;
+    struct when tick = when_after(TICK_MS);
+    struct err e;
+
+    do {
+        fire(q);
+        if (clock_now().ns >= tick.ns) {
+            watch_clock(&apart_ms);
+            watch(q);
+            pump_all(q); /* the store may have room again */
+            tick = when_after(TICK_MS);
+        }
+        e = signal_wait(&q->changed, "the next timer", next_look(q, tick));
+        if (e.code == ERR_TIMEOUT) {
+            e = fiber_yield(WHEN_NEVER); /* more may be due than one round takes */
+        }
+    } while (e.code == OK);
+}
+
+void queue_serve(struct queue *q)
+{
+    group_init(&q->repairs, "repairs", 0);
+    q->load_result = load(q);
+    q->serving = q->load_result.code == OK;
+    answer_readers(q);
+    if (q->serving) {
+        pump_all(q);
+        serve_timers(q);
+    }
+    /* Cancelled: nothing new starts; what is out comes home by itself. */
+    q->stopping = true;
+    q->joiner = fiber_self();
+    while (q->busy > 0) {
+        fiber_wait_firm("what is under way", WHEN_NEVER);
+    }
+    q->joiner = NULL;
+    (void)group_join(&q->repairs, WHEN_NEVER);
+}
+
+/* ---- the end ---- */
+
+void queue_free(struct queue *q)
+{
+    size_t at = 0;
+    struct job *j;
+    struct debt *d;
+
+    must(q->busy == 0);
+    while (q->messages.count > 0) {
+        at = 0;
+        j = map_each(&q->messages, &at);
+        job_unberth(q, j);
+        job_free(q, j);
+    }
+    at = 0;
+    while ((d = map_each(&q->debts, &at)) != NULL) {
+        mem_free(d);
+    }
+    for (uint16_t i = 0; i < q->vqueue_count; i++) {
+        turns_done(&q->vqueues[i]->due);
+        turns_done(&q->vqueues[i]->ready);
+        mem_free(q->vqueues[i]->name);
+        mem_free(q->vqueues[i]);
+    }
+    sites_done(&q->sites);
+    mem_free(q->vqueues);
+    map_done(&q->vqueue_names);
+    map_done(&q->messages);
+    map_done(&q->texts);
+    map_done(&q->lane_names);
+    map_done(&q->debts);
+    heap_done(&q->timers);
+    heap_done(&q->debt_timers);
+    plan_give(q->plan);
+    mem_free(q);
+}

@@ -1,0 +1,121 @@
+#include "queue/site.h"
+
+#include "base/mem.h"
+
+static const int64_t rests_ms[] = {60000, 120000, 300000, 600000, 900000};
+
+struct site *site_take(struct sites *s, struct str name)
+{
+    struct site *site = map_get(&s->by_name, name);
+
+    if (site == NULL) {
+        site = MEM_NEW(struct site);
+        site->name = mem_dup_z(name.ptr, name.len);
+        list_init(&site->berths);
+        map_put(&s->by_name, (struct str){site->name, name.len}, site);
+    }
+    return site;
+}
+
+static void free_site(struct sites *s, struct site *site)
+{
+    heap_remove(&s->waking, &site->wake);
+    mem_free(site->name);
+    mem_free(site);
+}
+
+void site_forget(struct sites *s, struct site *site)
+{
+    if (site->jobs == 0 && site->connections == 0 && !site->resting) {
+        must(list_is_empty(&site->berths));
+        map_take(&s->by_name, str_of(site->name));
+        free_site(s, site);
+    }
+}
+
+void sites_done(struct sites *s)
+{
+    size_t at = 0;
+    struct site *site;
+
+    while ((site = map_each(&s->by_name, &at)) != NULL) {
+        must(list_is_empty(&site->berths));
+        free_site(s, site);
+    }
+    map_done(&s->by_name);
+    heap_done(&s->waking);
+}
+
+static int64_t rest_ms(const struct site *site, struct duration_list rests, unsigned jitter)
+{
+    const int64_t *list = rests.count ? rests.items : rests_ms;
+    size_t last = (rests.count ? rests.count : COUNT_OF(rests_ms)) - 1;
+    int64_t ms = list[site->rests < last ? site->rests : last];
+
+    return ms + ms * (int64_t)jitter / 1000;
+}
+
+bool site_failed(struct sites *s, struct site *site, struct str why, struct duration_list rests,
+                 struct date now, unsigned jitter)
+{
+    struct str shown = str_head(why, SITE_TEXT_MAX - 1);
+
+    if (shown.len > 0) {
+        memcpy(site->text, shown.ptr, shown.len);
+    }
+    site->text[shown.len] = 0;
+    site->failures++;
+    site->proven_until = (struct date){0};
+    if (site->resting || (!site->probing && site->failures < SITE_FAILURES_MAX)) {
+        return false;
+    }
+    site->rest_until = date_add(now, rest_ms(site, rests, jitter));
+    site->rests++;
+    site->resting = true;
+    site->probing = false;
+    heap_put(&s->waking, &site->wake, site->rest_until.ms);
+    return true;
+}
+
+bool site_proved(struct sites *s, struct site *site, struct date now)
+{
+    bool rested = site->resting || site->probing;
+
+    site->proven_until = date_add(now, SITE_PROVEN_MS);
+    site->failures = 0;
+    site->rests = 0;
+    site->resting = site->probing = false;
+    heap_remove(&s->waking, &site->wake);
+    return rested;
+}
+
+struct site *site_rested(struct sites *s, struct date now)
+{
+    struct heap_node *n = heap_least(&s->waking);
+    struct site *site;
+
+    if (n == NULL || n->key > now.ms) {
+        return NULL;
+    }
+    site = CONTAINER_OF(n, struct site, wake);
+    heap_remove(&s->waking, n);
+    site->resting = false;
+    site->probing = true;
+    return site;
+}
+
+bool site_wake(struct sites *s, struct site *site)
+{
+    if (!site->resting) {
+        return false;
+    }
+    heap_remove(&s->waking, &site->wake);
+    site->resting = false;
+    site->probing = true;
+    return true;
+}
+
+bool site_admits(const struct site *site)
+{
+    return !site->resting && (!site->probing || site->connections == 0);
+}

@@ -1,0 +1,60 @@
+/*
+ * site: a destination as the queue sees it: route and next hop. Connections, failures in a row, and
+ * rest are counted here, over all virtual queues.
+ *
+ * Rest      After SITE_FAILURES_MAX connections in a row that failed before a transaction was
+ *           accepted the site rests; its due jobs wait, spending no attempt. When the rest is over
+ *           one connection may probe; success ends it, failure lengthens it.
+ * Owns      Its name. Forgotten when it has no job, no connection and no rest.
+ */
+#pragma once
+
+#include "base/date.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "config/setting.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SITE_FAILURES_MAX = 3, SITE_PROVEN_MS = 3600 * 1000, SITE_TEXT_MAX = 200 };
+
+struct site {
+    char *name;
+    struct list berths;   /* of all virtual queues */
+    uint32_t jobs;        /* that name it, whatever their state */
+    uint32_t connections; /* slots that run for it now */
+    uint32_t failures;    /* in a row */
+    uint32_t rests;       /* in a row: which of the rest times is next */
+    bool resting, probing;
+    struct date rest_until;
+    struct date proven_until;
+    struct heap_node wake;    /* in sites->waking while it rests */
+    char text[SITE_TEXT_MAX]; /* the last failure, for `why` */
+};
+
+struct sites {
+    struct map by_name;
+    struct heap waking; /* by rest_until */
+};
+
+struct site *site_take(struct sites *s, struct str name); /* found or made */
+/* Frees it when nothing is left to remember. */
+void site_forget(struct sites *s, struct site *site);
+void sites_done(struct sites *s);
+
+/* A connection failed before a transaction was accepted. True when the site begins to rest: park
+ * its berths. `rests` says how long, the first time and each time a probe failed again (the last
+ * repeats); empty: 1, 2, 5, 10, 15 minutes. `jitter` is 0 to 99: up to 10 % more. */
+bool site_failed(struct sites *s, struct site *site, struct str why, struct duration_list rests,
+                 struct date now, unsigned jitter);
+/* A transaction was accepted. True when this ends a rest: unpark its berths. */
+bool site_proved(struct sites *s, struct site *site, struct date now);
+/* The site whose rest is over by now, or NULL: unpark its berths; it probes with one connection. */
+struct site *site_rested(struct sites *s, struct date now);
+/* Ends the rest at once (an operator's retry). True when it rested. */
+bool site_wake(struct sites *s, struct site *site);
+/* May one more connection start? While not, its berths are parked. */
+bool site_admits(const struct site *site);

@@ -1,0 +1,282 @@
+#include "base/mem.h"
+#include "queue/part.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include "runtime/random.h"
+
+/* Slots: the right to have one connection at work; and what connections tell of their site. */
+
+/* ---- rest ---- */
+
+void site_park(struct queue *q, struct site *site)
+{
+    struct link *k;
+
+    LIST_EACH (&site->berths, each) {
+        berth_park(CONTAINER_OF(each, struct berth, in_site));
+    }
+    /* Ready jobs go back to due: they shall take no room in the ready set while their site rests.
+     * The berths change under our hands, so each step begins anew. */
+    k = list_first(&site->berths);
+    while (k != NULL) {
+        struct berth *b = CONTAINER_OF(k, struct berth, in_site);
+        struct link *first = b->holds_works ? list_first(&b->jobs) : NULL;
+        struct job *j;
+
+        if (first == NULL) {
+            k = list_next(&site->berths, k);
+            continue;
+        }
+        j = queue_work_of(CONTAINER_OF(first, struct work, link))->job;
+        unberth(q, j);
+        put_back(q, j);
+        k = list_first(&site->berths);
+    }
+}
+
+void site_unpark(struct queue *q, struct site *site)
+{
+    LIST_EACH (&site->berths, k) {
+        struct berth *b = CONTAINER_OF(k, struct berth, in_site);
+
+        berth_unpark(b);
+        LIST_EACH (&b->jobs, jk) {
+            struct job *j = b->holds_works ? queue_work_of(CONTAINER_OF(jk, struct work, link))->job
+                                           : CONTAINER_OF(jk, struct job, link);
+
+            j->reason = WAIT_NO_SLOT;
+        }
+    }
+    pump_all(q);
+}
+
+/* The connection that ends here failed before a transaction was accepted. */
+static void note_failure(struct queue *q, struct slot *s)
+{
+    struct duration_list rests = s->done ? s->done->rests : (struct duration_list){0};
+
+    if (site_failed(&q->sites, s->site, str_of(s->why), rests, clock_date(),
+                    (unsigned)random_below(100))) {
+        event_raise(&ev_site_rests, f_site(str_of(s->site->name)), f_text(str_of(s->site->text)),
+                    f_until(s->site->rest_until));
+        site_park(q, s->site);
+        LIST_EACH (&s->site->berths, k) {
+            struct berth *b = CONTAINER_OF(k, struct berth, in_site);
+
+            LIST_EACH (&b->jobs, jk) {
+                CONTAINER_OF(jk, struct job, link)->reason = WAIT_BACKOFF;
+            }
+        }
+    }
+}
+
+static void note_success(struct queue *q, struct slot *s)
+{
+    s->accepted = false;
+    if (site_proved(&q->sites, s->site, clock_date())) {
+        event_raise(&ev_site_serves, f_site(str_of(s->site->name)));
+        site_unpark(q, s->site);
+    }
+}
+
+/* ---- slots ---- */
+
+/* What the slot used since its turn began goes on the bill of its lane and site. */
+static void charge(struct slot *s)
+{
+    int64_t ms = (clock_now().ns - s->since.ns) / NS_PER_MS;
+
+    berth_charge(s->berth, ms > (int64_t)s->recipients ? ms : (int64_t)s->recipients);
+    s->berth = NULL;
+}
+
+void slot_start(struct queue *q, struct vqueue *v, struct berth *b)
+{
+    struct queue_work *w = queue_work_of(CONTAINER_OF(list_first(&b->jobs), struct work, link));
+    struct slot *s = MEM_NEW(struct slot);
+
+    s->queue = q;
+    s->vqueue = v;
+    s->site = b->site;
+    s->berth = b;
+    s->since = clock_now();
+    s->recipients = w->work.to_count;
+    berth_claim(b);
+    unberth(q, w->job);
+    w->slot = s;
+    w->job->state = JOB_RUNNING;
+    w->job->reason = WAIT_RUNNING;
+    job_timer(q, w->job);
+    v->running++;
+    busy_begin(q);
+    s->site->connections++;
+    if (!site_admits(s->site)) {
+        site_park(q, s->site); /* this one probes; the others wait for what it finds */
+    }
+    q->ops.run(q->ops.ctx, s, &w->work);
+}
+
+/* The slot is free again; s is not freed. */
+static void give_back(struct slot *s)
+{
+    struct queue *q = s->queue;
+    struct vqueue *v = s->vqueue;
+    struct site *site = s->site;
+
+    charge(s);
+    v->running--;
+    site->connections--;
+    if (site->probing && site->connections == 0) {
+        /* The probe ended neither way (a refusal at MAIL, say): the next one may try. */
+        site_unpark(q, site);
+    }
+    site_forget(&q->sites, site);
+    pump(q, v);
+    busy_end(q);
+}
+
+static bool turn_is_over(const struct slot *s)
+{
+    const struct turns *t = &s->vqueue->ready;
+    bool spent = s->messages >= SLOT_MESSAGES_MAX ||
+                 clock_now().ns - s->since.ns >= SLOT_MS_MAX * NS_PER_MS;
+
+    /* Others wait: ready jobs that are neither parked nor of our own berth. */
+    return spent && t->jobs - t->parked > s->berth->count;
+}
+
+static struct queue_work *more_for(struct slot *s)
+{
+    struct queue *q = s->queue;
+    struct link *first = list_first(&s->berth->jobs);
+    struct queue_work *w;
+
+    if (first == NULL || s->berth->parked || q->stopping || turn_is_over(s) ||
+        s->vqueue->running > s->vqueue->slots) {
+        return NULL;
+    }
+    w = queue_work_of(CONTAINER_OF(first, struct work, link));
+    return w->work.plan == q->plan ? w : NULL;
+}
+
+static void give_more(struct slot *s, struct queue_work *w)
+{
+    struct queue *q = s->queue;
+
+    unberth(q, w->job);
+    w->slot = s;
+    w->job->state = JOB_RUNNING;
+    w->job->reason = WAIT_RUNNING;
+    job_timer(q, w->job);
+    s->messages++;
+    s->recipients += w->work.to_count;
+    s->next = &w->work;
+    pump(q, s->vqueue);
+}
+
+static void take_done(struct slot *s)
+{
+    struct work *done = s->done;
+
+    s->done = NULL;
+    if (s->accepted) {
+        note_success(s->queue, s);
+    }
+    if (done != NULL) {
+        record(s->queue, queue_work_of(done)->job);
+    }
+}
+
+static void answer_next(struct post *p)
+{
+    struct slot *s = CONTAINER_OF(p, struct slot, post);
+
+    s->answered = true;
+    fiber_wake(s->waiting);
+}
+
+static void next_here(struct post *p)
+{
+    struct slot *s = CONTAINER_OF(p, struct slot, post);
+    struct queue_work *w;
+
+    take_done(s);
+    s->next = NULL;
+    w = more_for(s);
+    if (w != NULL) {
+        give_more(s, w);
+    } else {
+        give_back(s);
+    }
+    s->post.run = answer_next;
+    loop_post(s->back, &s->post);
+}
+
+struct err slot_next(struct slot *s, struct work *done, struct work **ret, struct when by)
+{
+    s->done = done;
+    s->waiting = fiber_self();
+    s->back = loop_self();
+    s->answered = false;
+    s->post.run = next_here;
+    loop_post(s->queue->home, &s->post);
+    while (!s->answered) {
+        fiber_wait_firm("the next job of the queue", by);
+    }
+    *ret = s->next;
+    if (s->next == NULL) {
+        mem_free(s);
+    }
+    return ERR_OK;
+}
+
+static void end_here(struct post *p)
+{
+    struct slot *s = CONTAINER_OF(p, struct slot, post);
+
+    take_done(s);
+    give_back(s);
+    mem_free(s);
+}
+
+void slot_end(struct slot *s, struct work *done)
+{
+    s->done = done;
+    s->post.run = end_here;
+    loop_post(s->queue->home, &s->post);
+}
+
+static void failed_here(struct post *p)
+{
+    struct slot *s = CONTAINER_OF(p, struct slot, post);
+    struct queue *q = s->queue;
+    struct job *j = s->done ? queue_work_of(s->done)->job : NULL;
+
+    note_failure(q, s);
+    if (j != NULL && j->work->results != NULL) {
+        take_done(s);
+    } else if (j != NULL) {
+        put_back(q, j);
+    }
+    give_back(s);
+    mem_free(s);
+}
+
+void slot_failed(struct slot *s, struct work *w, struct str why)
+{
+    struct str shown = str_head(why, SITE_TEXT_MAX - 1);
+
+    s->done = w;
+    if (shown.len > 0) {
+        memcpy(s->why, shown.ptr, shown.len);
+    }
+    s->why[shown.len] = 0;
+    s->post.run = failed_here;
+    loop_post(s->queue->home, &s->post);
+}
+
+void slot_accepted(struct slot *s, int64_t slowest_ms)
+{
+    s->accepted = true;
+    s->slowest_ms = slowest_ms > s->slowest_ms ? slowest_ms : s->slowest_ms;
+}

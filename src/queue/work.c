@@ -1,0 +1,256 @@
+#include "base/mem.h"
+#include "queue/part.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+
+/* Works: jobs in delivery's hands, how they get there (the pump) and what comes back. */
+
+struct work *work_new(struct queue *q, struct job *j)
+{
+    struct queue_work *w = MEM_NEW(struct queue_work);
+
+    w->job = j;
+    w->work.queue = q;
+    w->work.message = j->message;
+    w->work.first = j->first;
+    w->work.expiring = j->flags & JOB_EXPIRING;
+    if (j->parcel != NULL) {
+        w->work.parcel = parcel_share(j->parcel);
+        job_drop_parcel(q, j);
+    }
+    return &w->work;
+}
+
+void work_unprepare(struct work *w)
+{
+    if (w->prepared != NULL) {
+        w->prepared_free(w->prepared);
+        w->prepared = NULL;
+    }
+    if (w->plan != NULL) {
+        plan_give(w->plan);
+        w->plan = NULL;
+    }
+}
+
+void work_free(struct work *w)
+{
+    work_unprepare(w);
+    parcel_drop(w->parcel);
+    arena_done(&w->arena);
+    mem_free(queue_work_of(w));
+}
+
+/* Back to where it came from, without an attempt: what was prepared is given up. */
+void put_back(struct queue *q, struct job *j)
+{
+    work_free(j->work);
+    j->work = NULL;
+    j->link = (struct link){0};
+    job_place(q, j);
+}
+
+void job_unberth(struct queue *q, struct job *j)
+{
+    if (j->state == JOB_DUE || j->state == JOB_READY) {
+        unberth(q, j);
+    }
+    if (j->state == JOB_READY) {
+        work_free(j->work);
+        j->work = NULL;
+    }
+}
+
+void prepare(struct queue *q, struct job *j, struct work *w)
+{
+    struct vqueue *v = vqueue_of(q, j);
+
+    j->work = w;
+    j->state = JOB_PREPARING;
+    j->reason = WAIT_PREPARING;
+    v->in_hand++;
+    job_timer(q, j);
+    busy_begin(q);
+    q->ops.prepare(q->ops.ctx, w);
+}
+
+/* ---- the pump ---- */
+
+static void fill_ready_set(struct queue *q, struct vqueue *v)
+{
+    struct berth *b;
+
+    while (v->in_hand < 2 * v->slots + 64 && (b = turns_next(&v->due)) != NULL) {
+        struct job *j = CONTAINER_OF(list_first(&b->jobs), struct job, link);
+
+        berth_claim(b);
+        unberth(q, j);
+        berth_charge(b, 1);
+        prepare(q, j, work_new(q, j));
+    }
+}
+
+static void fill_slots(struct queue *q, struct vqueue *v)
+{
+    struct berth *b;
+
+    while (v->running < v->slots && (b = turns_next(&v->ready)) != NULL) {
+        struct work *w = CONTAINER_OF(list_first(&b->jobs), struct work, link);
+
+        if (w->plan == q->plan) {
+            slot_start(q, v, b);
+        } else {
+            /* Prepared under an older configuration: a changed route holds for all waiting mail. */
+            struct job *j = queue_work_of(w)->job;
+
+            unberth(q, j);
+            work_unprepare(w);
+            prepare(q, j, w);
+        }
+    }
+}
+
+void pump(struct queue *q, struct vqueue *v)
+{
+    if (!q->serving || q->stopping || store_room(q->store) == STORE_STOPPED) {
+        return;
+    }
+    fill_slots(q, v);
+    fill_ready_set(q, v);
+}
+
+void pump_all(struct queue *q)
+{
+    for (uint16_t i = 0; i < q->vqueue_count; i++) {
+        pump(q, q->vqueues[i]);
+    }
+}
+
+/* ---- delivery's answers ---- */
+
+/* The job belongs to another site than its hint said. */
+static void move_to_site(struct queue *q, struct job *j, struct str name)
+{
+    struct site *old = j->site;
+
+    if (str_eq(str_of(old->name), name)) {
+        return;
+    }
+    j->site = site_take(&q->sites, name);
+    j->site->jobs++;
+    old->jobs--;
+    site_forget(&q->sites, old);
+}
+
+static void is_ready(struct queue *q, struct queue_work *w)
+{
+    struct job *j = w->job;
+    struct vqueue *v = vqueue_of(q, j);
+
+    move_to_site(q, j, w->site);
+    if (!site_admits(j->site)) {
+        v->in_hand--;
+        put_back(q, j);
+        j->reason = WAIT_BACKOFF;
+        return;
+    }
+    j->state = JOB_READY;
+    j->reason = WAIT_NO_SLOT;
+    w->work.link = (struct link){0};
+    turns_add(&v->ready, lane_of(q, j), j->site, &w->work.link);
+    w->berth = turns_find(&v->ready, lane_of(q, j), j->site);
+    job_timer(q, j);
+}
+
+static void must_wait(struct queue *q, struct queue_work *w)
+{
+    struct job *j = w->job;
+
+    job_set_text(q, j, w->text);
+    event_raise(&ev_job_waits, f_message(j->message), f_rcpt_index(j->first),
+                f_reason(str_of(wait_reason_name(w->reason))), f_text(w->text), f_until(w->until));
+    j->reason = (uint8_t)w->reason;
+    j->act = w->until;
+    put_back(q, j);
+    j->reason = (uint8_t)w->reason;
+}
+
+static void prepared_here(struct post *p)
+{
+    struct queue_work *w = queue_work_of(CONTAINER_OF(p, struct work, post));
+    struct queue *q = w->work.queue;
+    struct job *j = w->job;
+    struct vqueue *v = vqueue_of(q, j);
+
+    switch (w->how) {
+    case PREPARED_READY:
+        job_set_text(q, j, STR_EMPTY);
+        is_ready(q, w);
+        break;
+    case PREPARED_RESULTS:
+        v->in_hand--;
+        record(q, j);
+        break;
+    case PREPARED_WAIT:
+        v->in_hand--;
+        must_wait(q, w);
+        break;
+    }
+    pump(q, v);
+    busy_end(q);
+}
+
+void queue_prepared(struct work *work, enum prepared how, struct str site, enum wait_reason reason,
+                    struct date until, struct str text)
+{
+    struct queue_work *w = queue_work_of(work);
+
+    w->how = how;
+    w->reason = reason;
+    w->until = until;
+    w->site = arena_dup(&work->arena, site);
+    w->text = arena_dup(&work->arena, text);
+    work->post.run = prepared_here;
+    loop_post(work->queue->home, &work->post);
+}
+
+void job_note(struct queue *q, struct job *j)
+{
+    bool untried = j->attempts == 0 && j->act.ms <= clock_date().ms;
+
+    must(j->state == JOB_WAITING || j->state == JOB_DUE || j->state == JOB_READY);
+    if (j->flags & JOB_NOTE_IS_END && untried) {
+        j->flags |= JOB_EXPIRING; /* PY-20: one attempt first */
+        if (j->state == JOB_READY) {
+            j->work->expiring = true;
+        }
+        if (j->state == JOB_WAITING) {
+            job_place(q, j);
+            pump(q, vqueue_of(q, j));
+        } else {
+            job_timer(q, j);
+        }
+        return;
+    }
+    job_unberth(q, j);
+    j->work = work_new(q, j);
+    j->state = JOB_NOTING;
+    job_timer(q, j);
+    busy_begin(q);
+    q->ops.note(q->ops.ctx, j->work);
+}
+
+static void noted_here(struct post *p)
+{
+    struct work *w = CONTAINER_OF(p, struct work, post);
+    struct queue *queue = w->queue;
+
+    record(queue, queue_work_of(w)->job);
+    busy_end(queue);
+}
+
+void queue_noted(struct work *w)
+{
+    w->post.run = noted_here;
+    loop_post(w->queue->home, &w->post);
+}
