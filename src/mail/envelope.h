@@ -74,15 +74,15 @@ enum { RESULT_TEXT_BYTES_MAX = 512, QUEUE_NAME_BYTES_MAX = 32 };
 
 struct last_result {
     enum last_error error;
-    uint16_t code;        /* SMTP reply code, 0 when it was not a reply */
+    uint16_t code; /* SMTP reply code, 0 when it was not a reply */
     struct enhanced esc;
-    struct str text;      /* the reply's text or the reason, at most RESULT_TEXT_BYTES_MAX */
-    struct str host;      /* whom it is about: host, domain or "localhost" */
+    struct str text; /* the reply's text or the reason, at most RESULT_TEXT_BYTES_MAX */
+    struct str host; /* whom it is about: host, domain or "localhost" */
     struct date at;
 };
 
 struct rcpt_state {
-    uint32_t version;       /* rises by one with each stored change */
+    uint32_t version; /* rises by one with each stored change */
     enum rcpt_status status;
     enum report_owed owed;
     uint16_t attempts;      /* real ones that failed for now */
@@ -95,10 +95,10 @@ struct rcpt_state {
     struct date deadline;   /* DELIVERBY; DATE_NEVER for none */
     struct date held_since; /* 0: not held */
     struct str held_by, held_why;
-    struct str queue;       /* virtual queue */
-    struct str lane;        /* empty: the queue has none */
-    struct str site;        /* hint: route name, a blank, next hop */
-    uint32_t variant;       /* 0: the message as accepted */
+    struct str queue; /* virtual queue */
+    struct str lane;  /* empty: the queue has none */
+    struct str site;  /* hint: route name, a blank, next hop */
+    uint32_t variant; /* 0: the message as accepted */
     struct last_result last;
 };
 
@@ -113,19 +113,20 @@ struct message {
     uint64_t id;
     struct date arrived;
     enum source source;
-    bool is_trusted;     /* from a trusted network, by authentication, or local */
-    struct str sender;   /* reverse-path without brackets; empty: the null sender */
-    struct str envid;    /* decoded; empty: none */
+    bool is_trusted;   /* from a trusted network, by authentication, or local */
+    struct str sender; /* reverse-path without brackets; empty: the null sender */
+    struct str envid;  /* decoded; empty: none */
     enum dsn_ret ret;
-    bool smtputf8;       /* the client said SMTPUTF8 */
-    bool utf8_headers;   /* the header section is not ASCII */
+    bool smtputf8;     /* the client said SMTPUTF8 */
+    bool utf8_headers; /* the header section is not ASCII */
     enum body_class body;
-    int8_t priority;     /* MT-PRIORITY, -9 to 9 */
+    int8_t priority;                   /* MT-PRIORITY, -9 to 9 */
     struct str client_ip, client_name; /* address and HELO name; empty for our own mail */
     struct str listener;
     struct str authenticated_as;
-    uint64_t size;       /* bytes of trace block and accepted bytes together */
-    uint32_t header_bytes; /* of those, up to and with the empty line that ends the header section */
+    uint64_t size; /* bytes of trace block and accepted bytes together */
+    uint32_t
+        header_bytes; /* of those, up to and with the empty line that ends the header section */
     struct recipient *to;
     uint32_t to_count;
 };

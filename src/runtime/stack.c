@@ -78,7 +78,8 @@ void stack_trim(char *stack, size_t size, size_t depth)
 {
     size_t keep = (depth + 2 * PAGE - 1) / PAGE * PAGE;
 
-    if (keep + PAGE < size) {
+    /* A watermark build keeps its paint: given back, the pages would read as used. */
+    if (!STACK_WATERMARK && keep + PAGE < size) {
         /* The first page holds the words of the first call (context.c); it is spent by now. */
         madvise(stack, size - keep, MADV_DONTNEED);
     }

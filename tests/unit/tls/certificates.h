@@ -38,12 +38,11 @@ static const char server_key[] =
     "KzI52eRCZk/UpYHuhmfFNGZmAdehBSBwPw==\n"
     "-----END EC PRIVATE KEY-----\n";
 
-static const char other_key[] =
-    "-----BEGIN EC PRIVATE KEY-----\n"
-    "MHcCAQEEIKnnhKpSKFIOF+asRIsQLIWEWdj8RFAtf6dVaHIDt35woAoGCCqGSM49\n"
-    "AwEHoUQDQgAEBx6jvHTSOMoAr//taaIPpi9MA0Q5p2GI5MBDXVL0oVkNUo/m284u\n"
-    "9YUCh3qW/FfyPiSwrnOLKORvcYcqcwAmqg==\n"
-    "-----END EC PRIVATE KEY-----\n";
+static const char other_key[] = "-----BEGIN EC PRIVATE KEY-----\n"
+                                "MHcCAQEEIKnnhKpSKFIOF+asRIsQLIWEWdj8RFAtf6dVaHIDt35woAoGCCqGSM49\n"
+                                "AwEHoUQDQgAEBx6jvHTSOMoAr//taaIPpi9MA0Q5p2GI5MBDXVL0oVkNUo/m284u\n"
+                                "9YUCh3qW/FfyPiSwrnOLKORvcYcqcwAmqg==\n"
+                                "-----END EC PRIVATE KEY-----\n";
 
 static const char locked_key[] =
     "-----BEGIN EC PRIVATE KEY-----\n"
