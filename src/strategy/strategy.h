@@ -76,6 +76,7 @@ struct plan {
     struct plan_tls *tls;
     size_t queue_count, schedule_count, route_count, connection_count, tls_count;
     struct plan_list *lists; /* STRATEGY_COUNT of them */
+    const struct strategy_services *services;
 };
 
 /* `cfg` was loaded with all tables of settings.h; a reference to it is taken. */

@@ -1,0 +1,158 @@
+/* Decisions: the first rule whose condition holds names the object. */
+#include "base/check.h"
+#include "strategy/plan.h"
+
+struct reading {
+    const struct subject *subject;
+    struct arena *arena;
+};
+
+static struct value get(void *ctx, unsigned id)
+{
+    const struct reading *r = ctx;
+
+    return variable_value(r->subject, id, r->arena);
+}
+
+struct deciding {
+    const struct plan *p;
+    const struct subject *subject;
+    struct arena *arena;
+    struct decision *ret;
+    struct expr_input input;
+};
+
+/* Evaluates one program; false when *ret has become the answer. */
+static bool evaluate(struct deciding *d, const struct program *program, struct value *value)
+{
+    struct expr_result r;
+
+    d->ret->reads |= expr_facts(program)->reads;
+    switch (expr_eval(program, &d->input, d->subject->answers, d->arena, &r)) {
+    case EXPR_VALUE:
+        *value = r.value;
+        return true;
+    case EXPR_NEED:
+        d->ret->status = DECISION_NEEDS;
+        d->ret->lookup = r.lookup;
+        return false;
+    case EXPR_NO_VALUE:
+    case EXPR_FAILED:
+        break;
+    }
+    d->ret->status = DECISION_FAILED;
+    d->ret->why = arena_printf(d->arena, "%.*s: %s", STR_ARG(str_head(expr_text(program), 100)),
+                               r.why != NULL ? r.why : err_text(r.err.code));
+    return false;
+}
+
+static const void *decide(struct deciding *d, enum strategy which)
+{
+    const struct plan_list *list = &d->p->lists[which];
+    struct value value;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct plan_rule *rule = &list->rules[i];
+
+        d->ret->at = rule->at;
+        if (rule->condition != NULL) {
+            if (!evaluate(d, rule->condition, &value)) {
+                return NULL;
+            }
+            if (!value_truth(&value)) {
+                continue;
+            }
+        }
+        if (rule->value == NULL) {
+            d->ret->name = rule->use;
+            return rule->object;
+        }
+        if (!evaluate(d, rule->value, &value)) {
+            return NULL;
+        }
+        const void *object = map_get(&list->objects, value.text);
+
+        d->ret->name = arena_dup(d->arena, value.text);
+        if (object == NULL) {
+            d->ret->status = DECISION_FAILED;
+            d->ret->why = arena_printf(d->arena, "there is no %s.%.*s", list->table->key,
+                                       STR_ARG(str_head(value.text, 80)));
+        }
+        return object;
+    }
+    never("a list without a last rule");
+}
+
+static const void *run(const struct plan *p, enum strategy which, const struct subject *s,
+                       struct arena *a, struct decision *ret)
+{
+    struct reading reading = {s, a};
+    struct captures captures = {0};
+    struct deciding d = {
+        .p = p,
+        .subject = s,
+        .arena = a,
+        .ret = ret,
+        .input = {get, &reading, &p->services->expr, &captures},
+    };
+
+    *ret = (struct decision){.status = DECIDED, .name = STR_EMPTY, .why = STR_EMPTY};
+    return decide(&d, which);
+}
+
+const struct schedule *decide_schedule(const struct plan *p, const struct subject *s,
+                                       struct arena *a, struct decision *ret)
+{
+    const struct schedule *chosen = run(p, STRATEGY_SCHEDULE, s, a, ret);
+
+    if (ret->status == DECISION_FAILED) {
+        chosen = map_get(&p->lists[STRATEGY_SCHEDULE].objects, STR("default"));
+        must(chosen != NULL);
+        ret->status = DECIDED;
+        ret->is_fallback = true;
+        ret->name = chosen->name;
+    }
+    return chosen;
+}
+
+const struct plan_route *decide_route(const struct plan *p, const struct subject *s,
+                                      struct arena *a, struct decision *ret)
+{
+    return run(p, STRATEGY_ROUTE, s, a, ret);
+}
+
+const struct plan_connection *decide_connection(const struct plan *p, const struct subject *s,
+                                                struct arena *a, struct decision *ret)
+{
+    return run(p, STRATEGY_CONNECTION, s, a, ret);
+}
+
+const struct plan_tls *decide_tls(const struct plan *p, const struct subject *s, struct arena *a,
+                                  struct decision *ret)
+{
+    return run(p, STRATEGY_TLS, s, a, ret);
+}
+
+struct str plan_site(const struct plan_route *r, struct str recipient, struct arena *a)
+{
+    struct str domain = address_domain(recipient);
+
+    if (r->settings->type != ROUTE_MX) {
+        return r->name;
+    }
+    char *bytes = arena_alloc(a, r->name.len + 1 + domain.len + 1);
+    char *at = text_put(text_put(bytes, r->name), STR(" "));
+
+    for (size_t i = 0; i < domain.len; i++) {
+        at[i] = byte_lower(domain.ptr[i]);
+    }
+    return str_make(bytes, r->name.len + 1 + domain.len);
+}
+
+struct str decision_place(const struct decision *d, struct arena *a)
+{
+    struct buf out BUF_LOCAL = {0};
+
+    position_print(d->at, &out);
+    return arena_dup(a, buf_str(&out));
+}

@@ -1,0 +1,44 @@
+/*
+ * plan: the inside of a plan, shared by rules.c, plan.c and decide.c. Nobody else includes this.
+ */
+#pragma once
+
+#include "base/map.h"
+#include "strategy/strategy.h"
+
+#include <stdatomic.h>
+
+struct plan_rule {
+    struct position at;
+    const struct program *condition; /* NULL: always */
+    const struct program *value;     /* NULL: `use` */
+    struct str use;
+    const void *object; /* what `use` names; set once the objects stand */
+};
+
+struct plan_list {
+    struct plan_rule *rules;
+    size_t count;
+    bool is_late;
+    bool names_are_known; /* no rule computes a name that the load cannot list */
+    struct map objects;   /* name -> object */
+    const struct setting_table *table;
+};
+
+struct plan_full {
+    struct plan plan;
+    struct plan_list lists[STRATEGY_COUNT];
+    struct arena arena;
+    struct patterns patterns;
+    struct config *config;
+    const struct strategy_services *services;
+    struct faults *faults; /* while compiling */
+    struct map named;      /* while compiling: schedules that a rule names */
+    _Atomic uint64_t references;
+};
+
+/* Compiles the rules of one list and checks every name it can know (rules.c). */
+void plan_compile_list(struct plan_full *p, enum strategy which, const struct rules *rules);
+/* The fault "no such route", with what was meant. */
+void plan_no_object(struct plan_full *p, const struct setting_table *table, struct str name,
+                    struct position at, const char *where);

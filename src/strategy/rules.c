@@ -1,0 +1,175 @@
+/* Rule lists become programs, and every name and pattern in them is checked. */
+#include "config/hint.h"
+#include "strategy/plan.h"
+
+struct compiling {
+    struct plan_full *p;
+    enum strategy which;
+    struct expr_scope scope;
+    int groups; /* highest $n that a pattern so far may have set, -1: none */
+};
+
+void plan_no_object(struct plan_full *p, const struct setting_table *table, struct str name,
+                    struct position at, const char *where)
+{
+    struct hint_words near = {.given = name};
+    size_t count;
+    const struct config_object *objects = config_objects(p->config, table, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        hint_word_try(&near, objects[i].name);
+    }
+    fault_error(p->faults, at, "%s: there is no %s.%.*s", where, table->key,
+                STR_ARG(str_head(name, 80)));
+    if (hint_word_found(&near)) {
+        fault_hint(p->faults, "did you mean %.*s?", STR_ARG(near.best));
+    }
+}
+
+/* Where a place inside an expression is in the file. */
+static struct position place_of(struct position text, unsigned line, unsigned column)
+{
+    if (text.line == 0) {
+        return text;
+    }
+    return line <= 1 ? (struct position){text.file, text.line, text.col + column - 1}
+                     : (struct position){text.file, text.line + line - 1, column};
+}
+
+static void tell_problems(struct compiling *c, const struct expression *e,
+                          const struct expr_problems *problems)
+{
+    for (const struct expr_problem *p = problems->first; p != NULL; p = p->next) {
+        struct position at = place_of(e->at, p->line, p->column);
+
+        if (p->is_warning) {
+            fault_warn(c->p->faults, at, "%s: %.*s", c->scope.place, STR_ARG(p->message));
+        } else {
+            fault_error(c->p->faults, at, "%s: %.*s", c->scope.place, STR_ARG(p->message));
+        }
+        if (p->suggestion.len > 0) {
+            fault_hint(c->p->faults, "%.*s", STR_ARG(p->suggestion));
+        }
+    }
+}
+
+static const struct program *compile(struct compiling *c, const struct expression *e,
+                                     enum expr_wants wants)
+{
+    struct expr_problems problems = {0};
+    const struct program *program = NULL;
+    struct err err = expr_compile(&c->scope, wants, e->text, &c->p->arena, &c->p->patterns,
+                                  &program, &problems);
+
+    tell_problems(c, e, &problems);
+    if (err.code != OK) {
+        if (problems.errors == 0) {
+            fault_error(c->p->faults, e->at, "%s: %s", c->scope.place, err_text(err.code));
+        }
+        return NULL;
+    }
+    const struct expr_facts *facts = expr_facts(program);
+
+    if (facts->capture_reads > c->groups) {
+        fault_warn(c->p->faults, e->at, "%s: $%d is always empty: no pattern before sets it",
+                   c->scope.place, facts->capture_reads);
+    }
+    c->groups = facts->capture_groups > c->groups ? facts->capture_groups : c->groups;
+    c->p->lists[c->which].is_late |= facts->is_late;
+    return program;
+}
+
+static void note_name(struct compiling *c, struct str name, struct position at)
+{
+    const struct plan_list *list = &c->p->lists[c->which];
+    const struct config_object *object = config_object(c->p->config, list->table, name);
+
+    if (object == NULL) {
+        plan_no_object(c->p, list->table, name, at, c->scope.place);
+    } else if (c->which == STRATEGY_SCHEDULE) {
+        map_put(&c->p->named, object->name, c->p);
+    }
+}
+
+static void note_names(struct compiling *c, const struct rule *rule, const struct program *value)
+{
+    const struct expr_facts *facts = expr_facts(value);
+
+    if (!facts->texts_are_all) {
+        c->p->lists[c->which].names_are_known = false;
+        return;
+    }
+    for (size_t i = 0; i < facts->text_count; i++) {
+        note_name(c, facts->texts[i], rule->value.at);
+    }
+}
+
+/* The rules that stand when none are written send local domains to a route that only the operator
+ * can declare; where there are none, the rule is left out. True: leave it out. */
+static bool is_local_without_route(struct compiling *c, const struct rule *rule)
+{
+    if (c->which != STRATEGY_ROUTE || rule->at.line != 0 || !str_eq(rule->use, STR("local")) ||
+        config_object(c->p->config, c->p->lists[c->which].table, rule->use) != NULL) {
+        return false;
+    }
+    if (c->p->services->has_local_domains) {
+        fault_error(c->p->faults, (struct position){config_file(c->p->config), 1, 1},
+                    "there are local domains, but no queue.route.local that takes their mail");
+        fault_hint(c->p->faults, "for instance queue: { route: { local: { type: local, deliver: "
+                                 "lmtp, address: 127.0.0.1, port: 24 } } }");
+    }
+    return true;
+}
+
+/* A condition without variables decides for all mail alike. */
+static void check_constant(struct compiling *c, const struct rule *rules, size_t i, size_t count,
+                           const struct program *condition)
+{
+    const struct expr_facts *facts = expr_facts(condition);
+
+    if (!facts->is_constant) {
+        return;
+    }
+    if (!value_truth(&facts->constant)) {
+        fault_warn(c->p->faults, rules[i].condition.at,
+                   "%s: this rule never applies: its condition is always false", c->scope.place);
+    } else if (i + 1 < count) {
+        fault_warn(c->p->faults, rules[i + 1].at,
+                   "%s: this rule is never reached: the condition in line %u is always true",
+                   c->scope.place, rules[i].at.line);
+    }
+}
+
+void plan_compile_list(struct plan_full *p, enum strategy which, const struct rules *rules)
+{
+    struct plan_list *list = &p->lists[which];
+    struct compiling c = {.p = p, .which = which, .groups = -1};
+
+    strategy_scope(which, p->services, &c.scope);
+    list->names_are_known = true;
+    list->rules = arena_array(&p->arena, rules->count + 1, sizeof *list->rules);
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct rule *rule = &rules->items[i];
+        struct plan_rule *new = &list->rules[list->count];
+
+        if (is_local_without_route(&c, rule)) {
+            continue;
+        }
+        *new = (struct plan_rule){.at = rule->at, .use = rule->use};
+        if (rule->condition.text.len > 0) {
+            new->condition = compile(&c, &rule->condition, EXPR_WANTS_BOOL);
+            if (new->condition != NULL) {
+                check_constant(&c, rules->items, i, rules->count, new->condition);
+            }
+        }
+        if (rule->use.len > 0) {
+            note_name(&c, rule->use, rule->use_at);
+        } else {
+            new->value = compile(&c, &rule->value, EXPR_WANTS_NAME);
+            if (new->value != NULL) {
+                note_names(&c, rule, new->value);
+            }
+        }
+        list->count++;
+    }
+}

@@ -1,0 +1,147 @@
+#include "strategy/settings.h"
+
+#include "base/check.h"
+
+static const struct setting_choice notify_modes[] = {
+    {"relative", NOTIFY_RELATIVE}, {"absolute", NOTIFY_ABSOLUTE}, {NULL, 0}};
+static const struct setting_choice route_types[] = {
+    {"mx", ROUTE_MX}, {"relay", ROUTE_RELAY}, {"local", ROUTE_LOCAL}, {NULL, 0}};
+static const struct setting_choice route_protocols[] = {
+    {"smtp", PROTOCOL_SMTP}, {"lmtp", PROTOCOL_LMTP}, {NULL, 0}};
+static const struct setting_choice route_delivers[] = {
+    {"lmtp", DELIVER_LMTP}, {"maildir", DELIVER_MAILDIR}, {NULL, 0}};
+static const struct setting_choice ip_lookups[] = {{"ipv4_then_ipv6", IP_V4_THEN_V6},
+                                                   {"ipv6_then_ipv4", IP_V6_THEN_V4},
+                                                   {"ipv4_only", IP_V4_ONLY},
+                                                   {"ipv6_only", IP_V6_ONLY},
+                                                   {NULL, 0}};
+static const struct setting_choice eight_bits[] = {
+    {"bounce", EIGHT_BIT_BOUNCE}, {"send", EIGHT_BIT_SEND}, {NULL, 0}};
+/* The words of Stalwart for the same three. */
+static const struct setting_choice tls_policies[] = {
+    {"optional", TLS_OPTIONAL}, {"require", TLS_REQUIRE},
+    {"disable", TLS_DISABLE},   {"required", TLS_REQUIRE},
+    {"disabled", TLS_DISABLE},  {"none", TLS_DISABLE},
+    {"false", TLS_DISABLE},     {NULL, 0}};
+
+#define SETTINGS_OF struct virtual_settings
+static const struct setting virtual_rows[] = {
+#define SECTION_VIRTUAL
+#include "strategy/settings.def"
+#undef SECTION_VIRTUAL
+};
+#undef SETTINGS_OF
+
+#define SETTINGS_OF struct schedule_settings
+static const struct setting schedule_rows[] = {
+#define SECTION_SCHEDULE
+#include "strategy/settings.def"
+#undef SECTION_SCHEDULE
+};
+#undef SETTINGS_OF
+
+#define SETTINGS_OF struct route_settings
+static const struct setting route_rows[] = {
+#define SECTION_ROUTE
+#include "strategy/settings.def"
+#undef SECTION_ROUTE
+};
+#undef SETTINGS_OF
+
+#define SETTINGS_OF struct connection_settings
+static const struct setting connection_rows[] = {
+#define SECTION_CONNECTION
+#include "strategy/settings.def"
+#undef SECTION_CONNECTION
+};
+#undef SETTINGS_OF
+
+#define SETTINGS_OF struct tls_settings
+static const struct setting tls_rows[] = {
+#define SECTION_TLS
+#include "strategy/settings.def"
+#undef SECTION_TLS
+};
+#undef SETTINGS_OF
+
+#define SETTINGS_OF struct strategy_settings
+static const struct setting strategy_rows[] = {
+#define SECTION_STRATEGY
+#include "strategy/settings.def"
+#undef SECTION_STRATEGY
+};
+#undef SETTINGS_OF
+
+const struct setting_table virtual_table = {
+    .key = "queue.virtual",
+    .kind = TABLE_NAMED,
+    .prose = "A virtual queue: a named set of slots with its own waiting mail. Its backlog never "
+             "delays another queue's.",
+    .builtin = "local: { concurrency: 25 }\n"
+               "remote: { concurrency: 100 }\n"
+               "dsn: { concurrency: 10 }\n"
+               "report: { concurrency: 5 }\n"
+               "default: { concurrency: 25 }\n",
+    .rows = virtual_rows,
+    .row_count = COUNT_OF(virtual_rows),
+    .size = sizeof(struct virtual_settings),
+};
+
+const struct setting_table schedule_table = {
+    .key = "queue.schedule",
+    .kind = TABLE_NAMED,
+    .prose = "A schedule: when a recipient is tried again, when its sender is told, when we give "
+             "up, and in which virtual queue it waits. `default` serves where the strategy fails.",
+    .builtin = "local: { queue-name: local, retry: [2m, 5m, 10m, 15m, 30m, 1h, 2h], "
+               "notify: [1d, 2d], expire: 5d }\n"
+               "remote: { queue-name: remote, retry: [2m, 5m, 10m, 15m, 30m, 1h, 2h], "
+               "notify: [1d, 2d], expire: 5d }\n"
+               "dsn: { queue-name: dsn, retry: [15m, 30m, 1h, 2h], max-attempts: 10 }\n"
+               "report: { queue-name: report, retry: [30m, 1h, 2h], max-attempts: 8 }\n"
+               "default: { queue-name: default, retry: [2m, 5m, 10m, 15m, 30m, 1h, 2h], "
+               "notify: [1d, 2d], expire: 5d }\n",
+    .rows = schedule_rows,
+    .row_count = COUNT_OF(schedule_rows),
+    .size = sizeof(struct schedule_settings),
+};
+
+const struct setting_table route_table = {
+    .key = "queue.route",
+    .kind = TABLE_NAMED,
+    .prose = "A route: where mail goes.",
+    .builtin = "mx: { type: mx }\n",
+    .rows = route_rows,
+    .row_count = COUNT_OF(route_rows),
+    .size = sizeof(struct route_settings),
+};
+
+const struct setting_table connection_table = {
+    .key = "queue.connection",
+    .kind = TABLE_NAMED,
+    .prose = "How a connection to another host is made, and how long each step may take.",
+    .builtin = "default: {}\n",
+    .rows = connection_rows,
+    .row_count = COUNT_OF(connection_rows),
+    .size = sizeof(struct connection_settings),
+};
+
+const struct setting_table tls_table = {
+    .key = "queue.tls",
+    .kind = TABLE_NAMED,
+    .prose = "What a host must offer before mail is sent to it.",
+    .builtin = "default: {}\n",
+    .rows = tls_rows,
+    .row_count = COUNT_OF(tls_rows),
+    .size = sizeof(struct tls_settings),
+};
+
+const struct setting_table strategy_table = {
+    .key = "queue.strategy",
+    .kind = TABLE_ONE,
+    .prose = "The rules that choose among the objects above for each recipient. A rule is `if`, "
+             "an expression, with `use`, a name, or `then`, an expression that yields a name; the "
+             "last rule has no `if`.",
+    .rows = strategy_rows,
+    .row_count = COUNT_OF(strategy_rows),
+    .size = sizeof(struct strategy_settings),
+};
