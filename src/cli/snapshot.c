@@ -1,0 +1,109 @@
+#include "cli/snapshot.h"
+
+#include "base/map.h"
+#include "base/mem.h"
+
+#include <unistd.h>
+
+enum { HOSTNAME_BYTES_MAX = 256 };
+
+/* What the strategies of one plan may ask. */
+struct services {
+    struct services *next;
+    struct map domains; /* keys are views into the configuration, which the plan keeps */
+    struct strategy_services strategy;
+};
+
+static struct services *all;
+
+struct str system_hostname(void)
+{
+    static char name[HOSTNAME_BYTES_MAX];
+
+    if (name[0] == 0 && (gethostname(name, sizeof name - 1) != 0 || name[0] == 0)) {
+        return STR("localhost");
+    }
+    return str_of(name);
+}
+
+static enum expr_local is_local_domain(void *ctx, struct str directory, struct str domain)
+{
+    struct services *s = ctx;
+    struct str lower;
+    char bytes[HOSTNAME_BYTES_MAX];
+
+    (void)directory; /* there is one: server.local-domains */
+    if (domain.len > sizeof bytes) {
+        return EXPR_LOCAL_NO;
+    }
+    for (size_t i = 0; i < domain.len; i++) {
+        bytes[i] = byte_lower(domain.ptr[i]);
+    }
+    lower = (struct str){bytes, domain.len};
+    return map_get(&s->domains, lower) != NULL ? EXPR_LOCAL_YES : EXPR_LOCAL_NO;
+}
+
+static struct services *services_new(const struct server_settings *server)
+{
+    struct services *s = MEM_NEW(struct services);
+
+    for (size_t i = 0; i < server->local_domains.count; i++) {
+        map_put(&s->domains, server->local_domains.items[i], s);
+    }
+    s->strategy.expr.ctx = s;
+    s->strategy.expr.is_local_domain = is_local_domain;
+    s->strategy.has_local_domains = server->local_domains.count > 0;
+    s->strategy.hostname = server->hostname.len > 0 ? server->hostname : system_hostname();
+    s->next = all;
+    all = s;
+    return s;
+}
+
+bool snapshot_load(const struct snapshot_source *source, struct faults *faults,
+                   struct snapshot *ret)
+{
+    struct config_options options = {.tables = source->tables,
+                                     .table_count = source->table_count,
+                                     .number = source->number,
+                                     .is_check = source->is_check};
+    struct snapshot s = {0};
+    struct policy_source policy = {.memory_bytes = source->memory_bytes,
+                                   .system_hostname = system_hostname()};
+
+    s.config = config_load(&options, source->path, faults);
+    if (s.config != NULL) {
+        const struct server_settings *server = config_settings(s.config, &server_table);
+
+        s.plan = strategy_compile(s.config, &services_new(server)->strategy, faults);
+    }
+    if (s.plan != NULL) {
+        policy.config = s.config;
+        policy.plan = plan_take(s.plan);
+        s.policy = policy_load(&policy, faults);
+    }
+    if (s.policy == NULL) {
+        snapshot_drop(&s);
+        return false;
+    }
+    *ret = s;
+    return true;
+}
+
+void snapshot_drop(struct snapshot *s)
+{
+    policy_drop(s->policy);
+    plan_give(s->plan);
+    config_give(s->config);
+    *s = (struct snapshot){0};
+}
+
+void snapshots_end(void)
+{
+    while (all != NULL) {
+        struct services *s = all;
+
+        all = s->next;
+        map_done(&s->domains);
+        mem_free(s);
+    }
+}
