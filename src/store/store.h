@@ -42,7 +42,8 @@ void store_free(struct store *s);
 /* Waits until recovery is over; its result. */
 struct err store_ready(struct store *s, struct when by);
 
-/* A new id, strictly greater than any this store ever gave, over restarts and clock steps. */
+/* A new id, strictly greater than any this store ever gave, over restarts and clock steps. After
+ * store_ready has said OK. */
 uint64_t store_new_id(struct store *s);
 
 /* Bytes of a large message, put into the log while they arrive, 64 KiB at a time. Back-pressure:
@@ -81,7 +82,12 @@ struct store_commit {
     uint32_t change_count;
     const struct store_value *values;
     uint32_t value_count;
-    struct post *chained; /* the store's */
+    /* The store's. */
+    struct post inner;
+    struct store *store;
+    struct move *move;
+    struct fiber *waiter;
+    bool waiter_done;
 };
 
 void store_post(struct store *s, struct store_commit *c);

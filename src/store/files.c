@@ -1,0 +1,272 @@
+#include "base/check.h"
+#include "base/mem.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include "store/events.h"
+#include "store/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/*
+ * Segment files: made, begun, closed, used again. "log-GENERATION" holds records of that
+ * generation; "spare-NUMBER" holds nothing. Files change between the two by rename only, so that
+ * their blocks stay allocated and written: overwriting those costs the least.
+ */
+
+struct str name_of(const char *kind, uint64_t number, char at[NAME_BYTES])
+{
+    int len = snprintf(at, NAME_BYTES, "%s-%016" PRIx64, kind, number);
+
+    must(len > 0 && len < NAME_BYTES);
+    return str_make(at, (size_t)len);
+}
+
+bool name_parse(struct str name, const char *kind, uint64_t *number)
+{
+    struct str head = str_of(kind);
+
+    return name.len == head.len + 17 && str_starts(name, head) && name.ptr[head.len] == '-' &&
+           str_hex_to_u64(str_skip(name, head.len + 1), number);
+}
+
+static void say_disk(const char *what, struct err e)
+{
+    char text[128];
+
+    event_raise(&ev_store_disk_failed, f_name(str_of(what)), f_text(err_say(e, text, sizeof text)));
+}
+
+struct err segment_file(struct store *s, struct segment *g, struct when by)
+{
+    char at[NAME_BYTES];
+    struct disk_file *file;
+    struct err e;
+
+    if (g->file != NULL) {
+        return ERR_OK;
+    }
+    g->readers++; /* it must not be recycled meanwhile */
+    e = disk_file_open(s->disk, name_of("log", g->generation, at), DISK_READ, &file, by);
+    g->readers--;
+    if (e.code) {
+        return e;
+    }
+    if (g->file == NULL) {
+        g->file = file;
+    } else {
+        disk_file_close(file); /* another fiber was faster */
+    }
+    return ERR_OK;
+}
+
+void spare_add(struct store *s, uint64_t number, struct disk_file *file)
+{
+    if (s->spare_count == s->spare_size) {
+        s->spare_size = s->spare_size ? s->spare_size * 2 : 16;
+        s->spares = mem_grow(s->spares, s->spare_size, sizeof *s->spares);
+    }
+    s->spares[s->spare_count++] = (struct spare){number, file};
+}
+
+struct err spare_make(struct store *s, struct when by)
+{
+    char at[NAME_BYTES];
+    struct str name = name_of("spare", s->next_spare, at);
+    uint64_t number = s->next_spare++;
+    struct disk_file *file;
+    struct err e;
+
+    e = disk_file_open(s->disk, name, DISK_READ | DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &file,
+                       by);
+    if (e.code) {
+        return e;
+    }
+    e = disk_allocate(file, s->options.segment_bytes, by);
+    if (e.code) {
+        struct err again;
+
+        disk_file_close(file);
+        again = disk_unlink(s->disk, name, by);
+        if (again.code) {
+            say_disk("unlink", again);
+        }
+        return e;
+    }
+    spare_add(s, number, file);
+    return ERR_OK;
+}
+
+static struct err spare_take(struct store *s, bool for_mail, struct spare *ret, struct when by)
+{
+    while (s->spare_count <= (for_mail ? RESERVED_SEGMENTS : 0)) {
+        struct err e = spare_make(s, by);
+
+        if (e.code) {
+            return e;
+        }
+    }
+    *ret = s->spares[--s->spare_count];
+    return ERR_OK;
+}
+
+void spare_give_up(struct store *s, struct when by)
+{
+    struct spare spare = s->spares[--s->spare_count];
+    char at[NAME_BYTES];
+    struct err e;
+
+    if (spare.file != NULL) {
+        disk_file_close(spare.file);
+    }
+    e = disk_unlink(s->disk, name_of("spare", spare.number, at), by);
+    if (e.code) {
+        say_disk("unlink", e);
+    }
+}
+
+struct err segment_activate(struct store *s, bool for_mail, struct when by)
+{
+    char from[NAME_BYTES], to[NAME_BYTES];
+    struct spare spare;
+    struct segment *g;
+    struct err e;
+
+    must(s->active == NULL);
+    e = spare_take(s, for_mail, &spare, by);
+    if (e.code) {
+        return e;
+    }
+    if (spare.file == NULL) {
+        e = disk_file_open(s->disk, name_of("spare", spare.number, from), DISK_READ | DISK_WRITE,
+                           &spare.file, by);
+    }
+    if (!e.code) {
+        e = disk_rename(s->disk, name_of("spare", spare.number, from),
+                        name_of("log", s->next_generation, to), by);
+    }
+    if (e.code) {
+        if (spare.file != NULL) {
+            disk_file_close(spare.file);
+        }
+        return e; /* the file is left behind; recovery finds it again */
+    }
+#ifndef FAULT_NO_DIR_SYNC /* on purpose wrong: a name that a power cut takes away */
+    /* Invariant 8: the name is durable before the first record in the file is acknowledged. */
+    e = disk_sync_folder(s->disk, by);
+#endif
+    g = segments_add(&s->segments, s->next_generation++);
+    g->file = spare.file;
+    g->confirmed = SEGMENT_START;
+    if (e.code) {
+        /* Never used: the name may or may not be there. A number is never given twice. */
+        g->has_failed = true;
+        g->is_sealed = true;
+        return e;
+    }
+    s->active = g;
+    return ERR_OK;
+}
+
+void segment_seal(struct store *s, struct when by)
+{
+    struct segment *g = s->active;
+
+    if (g == NULL) {
+        return;
+    }
+    if (g->is_dirty && !g->has_failed) {
+        struct err e = disk_sync(g->file, by);
+
+        total_add(s, flushes, 1);
+        if (e.code) {
+            char text[128];
+
+            g->has_failed = true;
+            total_add(s, failed_flushes, 1);
+            event_raise(&ev_store_flush_failed, f_count(g->generation),
+                        f_text(err_say(e, text, sizeof text)));
+        } else {
+            g->confirmed = g->written;
+        }
+    }
+    g->is_dirty = false;
+    g->is_sealed = true;
+    if (g->is_begun) {
+        s->last_sealed = g->generation;
+        s->last_sealed_end = g->confirmed;
+    }
+    s->active = NULL;
+    signal_raise(&s->keeper_work);
+}
+
+void segment_recycle(struct store *s, struct segment *g, struct when by)
+{
+    char from[NAME_BYTES], to[NAME_BYTES];
+    struct str name = name_of("log", g->generation, from);
+    struct disk_file *file = g->file;
+    bool keep = !g->has_failed && s->spare_count < SPARE_KEPT;
+    uint32_t generation = g->generation;
+    struct err e;
+
+    /* Out of the book first: nobody may find it while the disk is asked. */
+    segments_remove(&s->segments, g);
+    if (file != NULL) {
+        disk_file_close(file);
+    }
+    if (keep) {
+        e = disk_rename(s->disk, name, name_of("spare", s->next_spare, to), by);
+        if (!e.code) {
+            spare_add(s, s->next_spare++, NULL);
+        }
+    } else {
+        e = disk_unlink(s->disk, name, by);
+    }
+    if (e.code) {
+        say_disk("recycle", e); /* recovery finds it, and that it is dead */
+    }
+    event_raise(&ev_store_recycled, f_count(generation), f_path(name));
+}
+
+static enum store_room room_now(const struct store *s, uint64_t available)
+{
+    if (s->has_stopped) {
+        return STORE_STOPPED;
+    }
+    if (s->spare_count == 0 &&
+        (s->active == NULL ||
+         s->active->written + s->options.segment_bytes / 4 > s->options.segment_bytes)) {
+        return STORE_STOPPED;
+    }
+    return available <= s->options.min_free_bytes || s->spare_count < RESERVED_SEGMENTS
+               ? STORE_LOW
+               : STORE_ROOM;
+}
+
+void room_update(struct store *s, struct when by)
+{
+    static const struct event_kind *const said[] = {[STORE_ROOM] = &ev_store_room,
+                                                    [STORE_LOW] = &ev_store_low,
+                                                    [STORE_STOPPED] = &ev_store_full};
+    uint64_t available = 0;
+    struct err e = disk_free_bytes(s->disk, &available, by);
+    enum store_room before = atomic_load_explicit(&s->room, memory_order_relaxed);
+    enum store_room now;
+
+    if (e.code) {
+        say_disk("free bytes", e);
+        return;
+    }
+    if (s->spare_count > RESERVED_SEGMENTS) {
+        available += (s->spare_count - RESERVED_SEGMENTS) * s->options.segment_bytes;
+    }
+    if (s->active != NULL) {
+        available += s->options.segment_bytes - s->active->written;
+    }
+    atomic_store_explicit(&s->available, available, memory_order_relaxed);
+    now = room_now(s, available);
+    atomic_store_explicit(&s->room, now, memory_order_release);
+    if (now != before) {
+        event_raise(said[now], f_size((int64_t)available));
+    }
+}

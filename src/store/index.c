@@ -1,0 +1,185 @@
+#include "store/index.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+enum { CHUNK_ENTRIES = 256 };
+
+struct index_chunk {
+    uint32_t count;
+    struct entry entries[CHUNK_ENTRIES];
+};
+
+_Static_assert(sizeof(struct entry) <= 64, "the promise about memory (P7)");
+_Static_assert(sizeof(struct slot) == 16, "one line of a large message's recipients");
+
+/* The chunk that holds id, or would: the last that begins with no greater id. */
+static uint32_t chunk_of(const struct index *x, uint64_t id)
+{
+    uint32_t low = 0, high = x->chunk_count;
+
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (x->chunks[middle]->entries[0].id <= id) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* The first entry of the chunk whose id is not less. */
+static uint32_t place_in(const struct index_chunk *c, uint64_t id)
+{
+    uint32_t low = 0, high = c->count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (c->entries[middle].id < id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+struct entry *index_find(const struct index *x, uint64_t id)
+{
+    struct index_chunk *c;
+    uint32_t at;
+
+    if (x->chunk_count == 0) {
+        return NULL;
+    }
+    c = x->chunks[chunk_of(x, id)];
+    at = place_in(c, id);
+    return at < c->count && c->entries[at].id == id ? &c->entries[at] : NULL;
+}
+
+struct entry *index_after(const struct index *x, uint64_t id)
+{
+    uint32_t chunk, at;
+
+    if (x->chunk_count == 0 || id == UINT64_MAX) {
+        return NULL;
+    }
+    chunk = chunk_of(x, id);
+    at = place_in(x->chunks[chunk], id + 1);
+    if (at == x->chunks[chunk]->count) {
+        chunk++;
+        at = 0;
+    }
+    return chunk < x->chunk_count ? &x->chunks[chunk]->entries[at] : NULL;
+}
+
+static void insert_chunk(struct index *x, uint32_t at, struct index_chunk *c)
+{
+    if (x->chunk_count == x->chunk_size) {
+        x->chunk_size = x->chunk_size ? x->chunk_size * 2 : 16;
+        x->chunks = mem_grow(x->chunks, x->chunk_size, sizeof *x->chunks);
+    }
+    memmove(&x->chunks[at + 1], &x->chunks[at], (x->chunk_count - at) * sizeof *x->chunks);
+    x->chunks[at] = c;
+    x->chunk_count++;
+}
+
+/* Makes room in a full chunk: a new one behind it takes the upper half, or nothing when what comes
+ * is greater than all, as new ids are. */
+static void split(struct index *x, uint32_t chunk, bool at_end)
+{
+    struct index_chunk *c = x->chunks[chunk];
+    struct index_chunk *behind = MEM_NEW(struct index_chunk);
+    uint32_t keep = at_end ? c->count : c->count / 2;
+
+    behind->count = c->count - keep;
+    memcpy(behind->entries, &c->entries[keep], behind->count * sizeof c->entries[0]);
+    c->count = keep;
+    insert_chunk(x, chunk + 1, behind);
+}
+
+struct entry *index_add(struct index *x, uint64_t id, uint32_t to_count)
+{
+    struct index_chunk *c;
+    struct entry *e;
+    uint32_t chunk = 0, at;
+
+    must(to_count > 0);
+    if (x->chunk_count == 0) {
+        insert_chunk(x, 0, MEM_NEW(struct index_chunk));
+    }
+    chunk = chunk_of(x, id);
+    at = place_in(x->chunks[chunk], id);
+    if (x->chunks[chunk]->count == CHUNK_ENTRIES) {
+        split(x, chunk, at == CHUNK_ENTRIES && chunk + 1 == x->chunk_count);
+        if (at >= x->chunks[chunk]->count) {
+            at -= x->chunks[chunk]->count;
+            chunk++;
+        }
+    }
+    c = x->chunks[chunk];
+    must(at == c->count || c->entries[at].id != id);
+    memmove(&c->entries[at + 1], &c->entries[at], (c->count - at) * sizeof *e);
+    c->count++;
+    x->count++;
+    e = &c->entries[at];
+    *e = (struct entry){.id = id, .to_count = to_count};
+    if (to_count > 1) {
+        e->many = mem_array(to_count, sizeof *e->many);
+    }
+    return e;
+}
+
+static void entry_done(struct entry *e)
+{
+    mem_free(e->runs);
+    if (e->to_count > 1) {
+        mem_free(e->many);
+    }
+}
+
+void index_remove(struct index *x, uint64_t id)
+{
+    uint32_t chunk = chunk_of(x, id);
+    struct index_chunk *c = x->chunks[chunk];
+    uint32_t at = place_in(c, id);
+
+    must(at < c->count && c->entries[at].id == id);
+    entry_done(&c->entries[at]);
+    c->count--;
+    x->count--;
+    memmove(&c->entries[at], &c->entries[at + 1], (c->count - at) * sizeof c->entries[0]);
+    if (c->count == 0) {
+        mem_free(c);
+        x->chunk_count--;
+        memmove(&x->chunks[chunk], &x->chunks[chunk + 1],
+                (x->chunk_count - chunk) * sizeof *x->chunks);
+    } else if (chunk + 1 < x->chunk_count &&
+               c->count + x->chunks[chunk + 1]->count <= CHUNK_ENTRIES / 2) {
+        struct index_chunk *behind = x->chunks[chunk + 1];
+
+        memcpy(&c->entries[c->count], behind->entries, behind->count * sizeof c->entries[0]);
+        c->count += behind->count;
+        mem_free(behind);
+        x->chunk_count--;
+        memmove(&x->chunks[chunk + 1], &x->chunks[chunk + 2],
+                (x->chunk_count - chunk - 1) * sizeof *x->chunks);
+    }
+}
+
+void index_done(struct index *x)
+{
+    for (uint32_t i = 0; i < x->chunk_count; i++) {
+        for (uint32_t k = 0; k < x->chunks[i]->count; k++) {
+            entry_done(&x->chunks[i]->entries[k]);
+        }
+        mem_free(x->chunks[i]);
+    }
+    mem_free(x->chunks);
+    *x = (struct index){0};
+}

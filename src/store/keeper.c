@@ -1,0 +1,104 @@
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include "store/events.h"
+#include "store/log.h"
+
+/*
+ * The keeper: one fiber that looks after room. It makes spare segments, writes checkpoints, gives
+ * dead segments back, and moves the survivors of nearly dead ones.
+ */
+
+enum { KEEPER_MS = 10000, CHECKPOINT_SHARE = 4 };
+
+static void say_failed(const char *what, struct err e)
+{
+    char text[128];
+
+    event_raise(&ev_store_disk_failed, f_name(str_of(what)), f_text(err_say(e, text, sizeof text)));
+}
+
+void keep_spares(struct store *s)
+{
+    while (s->spare_count < SPARE_WANTED && !s->is_closing) {
+        struct err e = spare_make(s, WHEN_NEVER);
+
+        if (e.code) {
+            if (e.code != ERR_FULL) {
+                say_failed("make a segment", e);
+            }
+            s->wants_checkpoint = s->wants_checkpoint || e.code == ERR_FULL;
+            return;
+        }
+    }
+}
+
+static bool checkpoint_is_due(const struct store *s)
+{
+    uint64_t least = s->options.checkpoint_bytes;
+
+    /* A long index is written less often, so that it costs at most a share of the log. */
+    if (s->last_checkpoint_bytes * CHECKPOINT_SHARE > least) {
+        least = s->last_checkpoint_bytes * CHECKPOINT_SHARE;
+    }
+    return s->bytes_since_checkpoint >= least;
+}
+
+static void checkpoint(struct store *s)
+{
+    struct err e = checkpoint_write(s, WHEN_NEVER);
+
+    if (e.code == ERR_FULL && s->spare_count > 0) {
+        /* What the reserve is for (invariant 7): its room, not its file. */
+        spare_give_up(s, WHEN_NEVER);
+        e = checkpoint_write(s, WHEN_NEVER);
+    }
+    if (e.code) {
+        say_failed("checkpoint", e);
+    }
+}
+
+static bool recycle_dead(struct store *s)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < s->segments.count;) {
+        struct segment *g = s->segments.list[i];
+
+        if (segment_may_be_recycled(g, s->covered)) {
+            segment_recycle(s, g, WHEN_NEVER);
+            any = true;
+            i = 0; /* the list changed while we waited */
+        } else {
+            i++;
+        }
+    }
+    return any;
+}
+
+static void keep_house(struct store *s)
+{
+    keep_spares(s);
+    if (checkpoint_is_due(s) || (s->wants_checkpoint && s->bytes_since_checkpoint > 0)) {
+        checkpoint(s);
+    }
+    s->wants_checkpoint = false;
+    if (recycle_dead(s)) {
+        keep_spares(s);
+    }
+    move_survivors(s, WHEN_NEVER);
+    room_update(s, WHEN_NEVER);
+    totals_update(s);
+}
+
+void keeper_run(void *store)
+{
+    struct store *s = store;
+
+    while (!s->is_closing) {
+        keep_house(s);
+        if (!s->is_closing) {
+            signal_wait(&s->keeper_work, "housework of the store", when_after(KEEPER_MS));
+        }
+    }
+    /* The committer has its last batch to write; the checkpoint comes after it. */
+}
