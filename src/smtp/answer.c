@@ -55,7 +55,7 @@ void answer_format(struct answer *ret, uint16_t code, const char *status, const 
     size_t len = (size_t)n < sizeof ret->room ? (size_t)n : sizeof ret->room - 1;
 
     for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)ret->room[i] < 0x20 || ret->room[i] == 0x7f) {
+        if ((unsigned char)ret->room[i] < 0x20 || (unsigned char)ret->room[i] >= 0x7f) {
             ret->room[i] = '?';
         }
     }

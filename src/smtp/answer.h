@@ -5,8 +5,8 @@
  * Owns      Nothing but the room for a formatted text; a struct answer is not copied, since its
  *           text may lie in that room.
  * Limits    A formatted text is cut at ANSWER_BYTES_MAX. Lines stay under the 512 octets of
- *           RFC 5321 section 4.5.3.1.5. Control bytes in texts become '?': what a client said
- *           never breaks out of the line that quotes it.
+ *           RFC 5321 section 4.5.3.1.5. What is not printable ASCII in it becomes '?': what a
+ *           client said never breaks out of the line that quotes it, and replies are ASCII.
  * Errors    Those of the stream.
  */
 #pragma once

@@ -1,0 +1,510 @@
+#include "base/buf.h"
+#include "config/config.h"
+#include "fake.h"
+#include "inbound/inbound.h"
+#include "inbound/part.h"
+#include "runtime/clock.h"
+#include "runtime/stream.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define GREETED                                                                                    \
+    "S: 220 mx.example.org ESMTP Postyard\nC: EHLO client.example\nS: 250-mx.example.org\n"        \
+    "S: 250-PIPELINING\nS: 250-8BITMIME\nS: 250-SMTPUTF8\nS: 250-CHUNKING\nS: 250-BINARYMIME\n"    \
+    "S: 250-ENHANCEDSTATUSCODES\nS: 250-DSN\nS: 250 SIZE 104857600\n"
+#define MAIL_OK "C: MAIL FROM:<a@b.example>\nS: 250 2.1.0 Sender ok\n"
+#define RCPT_OK "C: RCPT TO:<x@y.example>\nS: 250 2.1.5 Recipient ok\n"
+#define GO      "C: DATA\nS: 354 End data with <CR><LF>.<CR><LF>\n"
+#define QUIT    "C: QUIT\nS: 221 2.0.0 Bye\n"
+#define OPENED  GREETED MAIL_OK RCPT_OK GO
+
+/* A server on this loop, home and worker in one, and a client. */
+struct scene {
+    const char *extra; /* lines below server: */
+    void (*act)(struct scene *scene);
+    struct inbound *in;
+    struct group group;
+    struct addr at;
+    struct policy *policy;
+};
+
+static struct policy *policy_of(const char *extra, unsigned port, struct faults *faults)
+{
+    static const struct setting_table *const tables[] = {&server_table, &listeners_table};
+    struct config_options o = {.tables = tables, .table_count = COUNT_OF(tables), .number = 1};
+    struct buf text BUF_LOCAL = {0};
+    struct config *cfg;
+    struct policy_source source = {.system_hostname = STR("system.example")};
+
+    buf_printf(&text, "server:\n  hostname: mx.example.org\n%s", extra);
+    buf_printf(&text, "listeners:\n  test: { bind: [\"127.0.0.1:%u\"] }\n", port);
+    cfg = config_parse(&o, STR("test.yaml"), buf_str(&text), faults);
+    if (cfg == NULL) {
+        return NULL;
+    }
+    source.config = cfg;
+    struct policy *p = policy_load(&source, faults);
+
+    config_give(cfg);
+    return p;
+}
+
+static void must_load(struct policy *p, struct faults *faults)
+{
+    if (p == NULL) {
+        struct buf text BUF_LOCAL = {0};
+
+        faults_print(faults, &text);
+        print_error("%.*s", STR_ARG(buf_str(&text)));
+        abort();
+    }
+    faults_done(faults);
+}
+
+static void serve(void *arg)
+{
+    struct scene *scene = arg;
+
+    inbound_serve(scene->in, 0);
+}
+
+/* Ports are taken from our process id, so that two runs do not meet. */
+static void open_somewhere(struct scene *scene)
+{
+    struct buf why BUF_LOCAL = {0};
+    struct arena a ARENA_LOCAL = {0};
+    const struct addr *bound;
+    struct err e = err_of(ERR_NETWORK);
+
+    for (unsigned i = 0; i < 20 && e.code; i++) {
+        struct faults faults = {0};
+        struct policy *p = policy_of(scene->extra, 20000 + ((unsigned)getpid() + i * 997) % 20000,
+                                     &faults);
+
+        must_load(p, &faults);
+        buf_clear(&why);
+        e = inbound_use(scene->in, p, &why, WHEN_NEVER);
+    }
+    assert_int_equal(e.code, OK);
+    assert_int_equal(inbound_bound(scene->in, &a, &bound), 1);
+    scene->at = bound[0];
+}
+
+static void scene_fiber(void *arg)
+{
+    struct scene *scene = arg;
+    struct loop *loop = loop_self();
+    struct inbound_options o = {.home = loop, .workers = &loop, .worker_count = 1};
+
+    fake_start();
+    scene->in = inbound_new(&o);
+    group_init(&scene->group, "test", 0);
+    assert_int_equal(group_spawn_now(&scene->group, "serve", serve, scene).code, OK);
+    open_somewhere(scene);
+    scene->act(scene);
+    inbound_stop(scene->in, 1000, when_after(10000));
+    assert_int_equal(inbound_sessions(scene->in), 0);
+    assert_int_equal(group_join(&scene->group, when_after(10000)).code, OK);
+    assert_int_equal(atomic_load(&scene->in->place.held), 0);
+    inbound_free(scene->in);
+    fake_end();
+}
+
+static void play(const char *extra, void (*act)(struct scene *))
+{
+    struct scene scene = {.extra = extra, .act = act};
+
+    run_alone("test", scene_fiber, &scene);
+}
+
+static struct stream *client(struct scene *scene)
+{
+    struct stream *s;
+
+    assert_int_equal(stream_connect(scene->at, (struct addr){0}, &s, when_after(5000)).code, OK);
+    return s;
+}
+
+static void hear(struct stream *s, struct str want)
+{
+    struct err e = ERR_OK;
+
+    while (stream_buffered(s).len < want.len && !e.code) {
+        e = stream_fill(s, "reply", when_after(10000));
+    }
+    if (!str_eq(str_head(stream_buffered(s), want.len), want)) {
+        print_error("got  \"%.*s\"\nwant \"%.*s\"\n", STR_ARG(stream_buffered(s)), STR_ARG(want));
+        abort();
+    }
+    stream_take(s, want.len);
+}
+
+static void put(struct stream *s, struct str bytes)
+{
+    assert_int_equal(stream_put(s, bytes, when_after(10000)).code, OK);
+}
+
+/* "C: x" we send, "S: x" we hear, "R: x" we send without CR LF. */
+static void talk(struct stream *s, const char *script)
+{
+    struct str rest = str_of(script), line;
+
+    while (rest.len > 0) {
+        str_cut(&rest, '\n', &line);
+        struct buf text BUF_LOCAL = {0};
+
+        buf_put(&text, str_skip(line, 3));
+        if (line.ptr[0] != 'R') {
+            buf_put(&text, STR("\r\n"));
+        }
+        if (line.ptr[0] == 'S') {
+            hear(s, buf_str(&text));
+        } else {
+            put(s, buf_str(&text));
+        }
+    }
+    assert_int_equal(stream_flush(s, when_after(10000)).code, OK);
+}
+
+static void hear_end(struct stream *s)
+{
+    assert_int_equal(stream_fill(s, "end", when_after(10000)).code, ERR_CLOSED);
+    assert_int_equal(stream_buffered(s).len, 0);
+    stream_close(s);
+}
+
+/* The accepted content behind the trace block, which is checked for its shape. */
+static struct str content_after_trace(void)
+{
+    struct str all = buf_str(&fake.content);
+    size_t at = str_find_str(all, STR("\r\n"));
+
+    assert_true(str_starts(all, STR("Received: from client.example ([127.0.0.1])")));
+    while (at + 2 < all.len && (all.ptr[at + 2] == ' ' || all.ptr[at + 2] == '\t')) {
+        at += 2 + str_find_str(str_skip(all, at + 2), STR("\r\n"));
+    }
+    return str_skip(all, at + 2);
+}
+
+static void accepts(struct scene *scene)
+{
+    struct stream *s = client(scene);
+
+    talk(s, OPENED "C: From: a@b.example\nC: Date: today\nC: Message-ID: <1@b.example>\nC: \n"
+                   "C: hello\nC: .\nS: 250 2.0.0 Ok: queued as 0000000000000001\n");
+    EXPECT_STR(content_after_trace(), "From: a@b.example\r\nDate: today\r\n"
+                                      "Message-ID: <1@b.example>\r\n\r\nhello\r\n");
+    assert_true(str_find_str(buf_str(&fake.content), STR("for <x@y.example>")) != STR_NONE);
+    assert_int_equal(fake.last->message.header_bytes, fake.content.len - 7);
+    assert_int_equal(fake.last->message.body, BODY_7BIT);
+    assert_true(fake.last->message.is_trusted);
+    EXPECT_STR(fake.last->message.sender, "a@b.example");
+    EXPECT_STR(fake.last->message.client_ip, "127.0.0.1");
+    EXPECT_STR(fake.last->message.listener, "test");
+
+    /* Again in the same session, with two recipients, one of them named twice. */
+    talk(s, "C: MAIL FROM:<> RET=HDRS ENVID=x+20y SMTPUTF8\nS: 250 2.1.0 Sender ok\n"
+            "C: RCPT TO:<x@y.example> NOTIFY=NEVER ORCPT=rfc822;z@y.example\n"
+            "S: 250 2.1.5 Recipient ok\n" RCPT_OK
+            "C: RCPT TO:<\xc3\xbc@y.example>\nS: 250 2.1.5 Recipient ok\n" GO
+            "C: Subject: gr\xc3\xbc\xc3\x9f\nC: \nC: .\n"
+            "S: 250 2.0.0 Ok: queued as 0000000000000002\n" QUIT);
+    hear_end(s);
+    assert_true(str_find_str(buf_str(&fake.content), STR("for <")) == STR_NONE);
+    const struct message *m = &fake.last->message;
+
+    assert_int_equal(m->to_count, 2);
+    EXPECT_STR(m->to[0].address, "x@y.example");
+    EXPECT_STR(m->to[0].orcpt, "rfc822;z@y.example");
+    assert_int_equal(m->to[0].notify, NOTIFY_NEVER);
+    EXPECT_STR(m->to[1].address, "\xc3\xbc@y.example");
+    EXPECT_STR(m->envid, "x y");
+    assert_int_equal(m->ret, RET_HDRS);
+    assert_true(m->utf8_headers && m->smtputf8);
+    assert_int_equal(m->body, BODY_8BIT);
+    /* A submission got its Date and Message-ID, before its own bytes. */
+    assert_true(str_starts(content_after_trace(), STR("Date: ")));
+    assert_true(str_ends(content_after_trace(), STR(">\r\nSubject: gr\xc3\xbc\xc3\x9f\r\n\r\n")));
+    assert_true(str_find_str(content_after_trace(), STR("\r\nMessage-ID: <")) != STR_NONE);
+    assert_int_equal(m->header_bytes, m->size);
+}
+
+static void a_message_becomes_a_parcel(void **state)
+{
+    play("", accepts);
+    (void)state;
+}
+
+static void send_large(struct scene *scene, size_t lines)
+{
+    struct stream *s = client(scene);
+    struct buf text BUF_LOCAL = {0};
+    size_t added = 0;
+
+    talk(s, OPENED);
+    buf_put(&text, STR("Subject: large\r\n\r\n"));
+    for (size_t i = 0; i < lines; i++) {
+        buf_printf(&text, "line %zu\r\n", i);
+    }
+    put(s, buf_str(&text));
+    talk(s, "C: .\nS: 250 2.0.0 Ok: queued as 0000000000000001\n" QUIT);
+    hear_end(s);
+    added = content_after_trace().len - text.len;
+    assert_true(str_eq(str_skip(content_after_trace(), added), buf_str(&text)));
+    assert_true(str_starts(content_after_trace(), STR("Date: ")));
+    assert_true(fake.last->head.len <= PARCEL_HEAD_MAX);
+    assert_true(parcel_is_whole(fake.last) || fake.content.len > 48000);
+    assert_true(!parcel_is_whole(fake.last) || fake.content.len <= PARCEL_HEAD_MAX);
+}
+
+static void sends_sizes(struct scene *scene)
+{
+    static const size_t lines[] = {100, 3000, 4200, 4700, 5000, 5400, 6200, 7000, 100000};
+
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
+        fake.ids = 0;
+        send_large(scene, lines[i]);
+    }
+    assert_int_equal(fake.abandoned, 0);
+}
+
+static void what_is_large_goes_to_the_store_in_pieces(void **state)
+{
+    play("", sends_sizes);
+    (void)state;
+}
+
+static void relays(struct scene *scene)
+{
+    struct stream *s = client(scene);
+
+    talk(s, GREETED MAIL_OK "C: RCPT TO:<x@y.example>\nS: 550 5.7.1 Relaying denied\n"
+                            "C: RCPT TO:<x@sub.example.org>\nS: 550 5.7.1 Relaying denied\n"
+                            "C: RCPT TO:<ann@Example.ORG>\nS: 250 2.1.5 Recipient ok\n"
+                            "C: RCPT TO:<postmaster>\nS: 250 2.1.5 Recipient ok\n"
+                            "C: RCPT TO:<x@[127.0.0.1]>\nS: 550 5.7.1 Relaying denied\n" GO
+                            "C: x\nC: .\nS: 250 2.0.0 Ok: queued as 0000000000000001\n" QUIT);
+    hear_end(s);
+    assert_int_equal(fake.last->message.to_count, 2);
+    EXPECT_STR(fake.last->message.to[0].address, "ann@example.org");
+    EXPECT_STR(fake.last->message.to[1].address, "admin@example.org");
+    assert_false(fake.last->message.is_trusted);
+    /* Nothing is added for strangers (P12). */
+    EXPECT_STR(content_after_trace(), "x\r\n");
+}
+
+static void strangers_send_to_local_domains_only(void **state)
+{
+    play("  local-domains: [example.org]\n  postmaster: admin@example.org\n"
+         "  trusted-networks: [192.0.2.0/24]\n",
+         relays);
+    (void)state;
+}
+
+static void refuses(struct scene *scene)
+{
+    struct stream *s = client(scene);
+
+    talk(s, GREETED MAIL_OK "C: RCPT TO:<x@[127.0.0.1]>\n"
+                            "S: 550 5.1.2 Mail to address literals is not relayed\n" RCPT_OK GO);
+    for (unsigned i = 0; i < 11; i++) {
+        put(s, STR("received: somewhere\r\n"));
+    }
+    talk(s, "C: .\nS: 554 5.4.6 Mail loop: too many Received fields\n" MAIL_OK RCPT_OK GO);
+    for (unsigned i = 0; i < 10; i++) {
+        put(s, STR("Received: somewhere\r\n"));
+    }
+    talk(s, "C: \nC: Received: not a field\nC: .\nS: 250 2.0.0 Ok: queued as "
+            "0000000000000002\n" MAIL_OK RCPT_OK GO);
+    for (unsigned i = 0; i < 100; i++) {
+        put(s, STR("X-Long: 0123456789\r\n"));
+    }
+    talk(s, "C: .\nS: 552 5.3.4 The header section is too large\n"
+            "C: MAIL FROM:<a@b.example> BODY=BINARYMIME\nS: 250 2.1.0 Sender ok\n" RCPT_OK
+            "C: BDAT 8 LAST\n");
+    put(s, STR("A: b\nc\r\n"));
+    talk(s, "S: 550 5.6.0 The message has a bare CR, a bare LF or a NUL\n");
+
+    fake.room = STORE_LOW;
+    talk(s, "C: MAIL FROM:<a@b.example>\n"
+            "S: 452 4.3.1 Not enough room on disk, try again later\n");
+    fake.room = STORE_ROOM;
+    fake.room_bytes = 1000;
+    talk(s, "C: MAIL FROM:<a@b.example> SIZE=1001\n"
+            "S: 452 4.3.1 Not enough room on disk, try again later\n"
+            "C: MAIL FROM:<a@b.example> SIZE=1000\nS: 250 2.1.0 Sender ok\n");
+    for (unsigned i = 0; i < 100; i++) {
+        char line[64];
+
+        (void)snprintf(line, sizeof line, "C: RCPT TO:<x%u@y.example>\n", i);
+        talk(s, line);
+        talk(s, "S: 250 2.1.5 Recipient ok\n");
+    }
+    fake.accept_fails = err_of(ERR_DISK);
+    talk(s, "C: RCPT TO:<x@y.example>\nS: 452 4.5.3 Too many recipients\n" GO
+            "C: x\nC: .\nS: 451 4.3.0 The message could not be stored, try again later\n" MAIL_OK
+                RCPT_OK GO);
+    fake.accept_fails = err_of(ERR_FULL);
+    talk(s, "C: x\nC: .\nS: 452 4.3.1 Not enough room on disk, try again later\n" QUIT);
+    hear_end(s);
+}
+
+static void what_cannot_be_taken_is_refused(void **state)
+{
+    play("  limits: { received-fields: 10, recipients: 100, header-size: 1024B }\n", refuses);
+    (void)state;
+}
+
+static void fails_in_the_middle(struct scene *scene)
+{
+    struct stream *s = client(scene);
+
+    fake.add_fails = err_of(ERR_DISK);
+    talk(s, OPENED);
+    for (unsigned i = 0; i < 20000; i++) {
+        put(s, STR("0123456789\r\n"));
+    }
+    talk(s, "C: .\nS: 451 4.3.0 The message could not be stored, try again later\n" MAIL_OK);
+    assert_int_equal(fake.abandoned, 1);
+    /* And a client that goes away in the middle of a large message. */
+    fake.add_fails = ERR_OK;
+    talk(s, RCPT_OK GO);
+    for (unsigned i = 0; i < 20000; i++) {
+        put(s, STR("0123456789\r\n"));
+    }
+    assert_int_equal(stream_flush(s, when_after(10000)).code, OK);
+    stream_close(s);
+    while (inbound_sessions(scene->in) > 0) {
+        assert_int_equal(signal_wait(&scene->in->came_home, "end", when_after(10000)).code, OK);
+    }
+    assert_int_equal(fake.abandoned, 2);
+    assert_int_equal(fake.accepted, 0);
+}
+
+static void a_body_that_comes_to_nothing_is_abandoned(void **state)
+{
+    play("", fails_in_the_middle);
+    (void)state;
+}
+
+static void too_many(struct scene *scene)
+{
+    struct stream *a = client(scene), *b = client(scene), *c;
+
+    talk(a, "S: 220 mx.example.org ESMTP Postyard\n");
+    talk(b, "S: 220 mx.example.org ESMTP Postyard\n");
+    c = client(scene);
+    talk(c, "S: 421 4.7.0 Too many connections from your address\n");
+    hear_end(c);
+    talk(a, QUIT);
+    hear_end(a);
+    while (inbound_sessions(scene->in) > 1) {
+        assert_int_equal(signal_wait(&scene->in->came_home, "end", when_after(10000)).code, OK);
+    }
+    c = client(scene);
+    talk(c, "S: 220 mx.example.org ESMTP Postyard\n" QUIT);
+    hear_end(c);
+    talk(b, QUIT);
+    hear_end(b);
+}
+
+static void an_address_has_so_many_sessions(void **state)
+{
+    play("  trusted-networks: []\n  limits: { sessions-per-address: 2 }\n", too_many);
+    (void)state;
+}
+
+static void stop_now(void *arg)
+{
+    struct scene *scene = arg;
+
+    inbound_stop(scene->in, 100, WHEN_NEVER);
+}
+
+static void stops(struct scene *scene)
+{
+    struct stream *idle = client(scene), *busy = client(scene), *stuck = client(scene);
+    struct stream *storing = client(scene), *late;
+
+    talk(idle, GREETED);
+    talk(busy, GREETED MAIL_OK);
+    talk(stuck, OPENED "C: half a message\n");
+    talk(storing, OPENED);
+    fake.hang = true;
+    talk(storing, "C: x\nC: .\n");
+    assert_int_equal(group_spawn_now(&scene->group, "stop", stop_now, scene).code, OK);
+    hear(idle, STR("421 4.3.2 Going down, closing connection\r\n"));
+    hear_end(idle);
+    assert_true(stream_connect(scene->at, (struct addr){0}, &late, when_after(5000)).code != OK);
+    /* A transaction that is open goes on, and then it is over. */
+    fake.hang = false;
+    signal_raise(&fake.released);
+    hear(storing, STR("250 2.0.0 Ok: queued as 0000000000000002\r\n"
+                      "421 4.3.2 Going down, closing connection\r\n"));
+    hear_end(storing);
+    talk(busy, RCPT_OK GO "C: x\nC: .\nS: 250 2.0.0 Ok: queued as 0000000000000003\n"
+                          "S: 421 4.3.2 Going down, closing connection\n");
+    hear_end(busy);
+    hear(stuck, STR("421 4.3.2 Going down, closing connection\r\n"));
+    hear_end(stuck);
+}
+
+static void stopping_lets_transactions_end(void **state)
+{
+    play("", stops);
+    (void)state;
+}
+
+static void reloads(struct scene *scene)
+{
+    struct stream *s = client(scene);
+    struct faults faults = {0};
+    struct buf why BUF_LOCAL = {0};
+    struct policy *p = policy_of("  local-domains: [y.example]\n  postmaster: admin@y.example\n"
+                                 "  trusted-networks: [192.0.2.0/24]\n",
+                                 scene->at.port, &faults);
+
+    must_load(p, &faults);
+    talk(s, GREETED MAIL_OK "C: RCPT TO:<x@z.example>\nS: 250 2.1.5 Recipient ok\n");
+    assert_int_equal(inbound_use(scene->in, p, &why, WHEN_NEVER).code, OK);
+    /* The transaction keeps what it began with; the next one does not. */
+    talk(s, "C: RCPT TO:<x2@z.example>\nS: 250 2.1.5 Recipient ok\n"
+            "C: RSET\nS: 250 2.0.0 Reset\n" MAIL_OK
+            "C: RCPT TO:<x@z.example>\nS: 550 5.7.1 Relaying denied\n" RCPT_OK QUIT);
+    hear_end(s);
+
+    /* One that cannot be had leaves all as it is. */
+    p = policy_of("", 1, &faults);
+    must_load(p, &faults);
+    if (getuid() != 0) {
+        assert_int_not_equal(inbound_use(scene->in, p, &why, WHEN_NEVER).code, OK);
+    } else {
+        policy_drop(p);
+    }
+    s = client(scene);
+    talk(s, GREETED QUIT);
+    hear_end(s);
+}
+
+static void a_reload_holds_from_the_next_mail_on(void **state)
+{
+    play("", reloads);
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_message_becomes_a_parcel),
+        cmocka_unit_test(what_is_large_goes_to_the_store_in_pieces),
+        cmocka_unit_test(strangers_send_to_local_domains_only),
+        cmocka_unit_test(what_cannot_be_taken_is_refused),
+        cmocka_unit_test(a_body_that_comes_to_nothing_is_abandoned),
+        cmocka_unit_test(an_address_has_so_many_sessions),
+        cmocka_unit_test(stopping_lets_transactions_end),
+        cmocka_unit_test(a_reload_holds_from_the_next_mail_on),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
