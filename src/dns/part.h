@@ -17,7 +17,8 @@ struct ub_ctx;
 struct watch;
 
 struct dns {
-    struct dns_sim sim; /* fn NULL: real */
+    dns_answer_fn *sim; /* NULL: real */
+    void *sim_ctx;
     int64_t timeout_ms;
 
     struct loop *home;

@@ -194,21 +194,27 @@ void world_run(struct world *w)
     w->ops->run(w);
 }
 
+struct cancel {
+    struct post post;
+    struct loop *loop;
+};
+
 static void cancel_here(struct post *p)
 {
-    struct loop *l = CONTAINER_OF(p, struct loop, cancel);
+    struct cancel *c = CONTAINER_OF(p, struct cancel, post);
 
-    l->cancelled = true;
-    group_cancel(&l->main);
+    c->loop->cancelled = true;
+    group_cancel(&c->loop->main);
+    mem_free(c);
 }
 
-/* The post lies in the loop: it may be over already, and then nobody runs or frees it. */
 void loop_cancel(struct loop *l)
 {
-    if (!atomic_exchange(&l->cancelling, true)) {
-        l->cancel.run = cancel_here;
-        loop_post(l, &l->cancel);
-    }
+    struct cancel *c = MEM_NEW(struct cancel);
+
+    c->post.run = cancel_here;
+    c->loop = l;
+    loop_post(l, &c->post);
 }
 
 void world_cancel(struct world *w)

@@ -14,8 +14,9 @@
 enum { TLS_FAILURE_MAX = 256 };
 
 struct tls_server {
-    SSL_CTX *ctx;       /* NULL: simulated */
-    struct tls_sim sim; /* names: own copy */
+    SSL_CTX *ctx; /* NULL: simulated */
+    struct str sim_names;
+    bool sim_trusted, sim_broken;
     _Atomic unsigned refs;
 };
 
