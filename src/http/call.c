@@ -17,16 +17,20 @@
 
 enum { PIECE_BYTES = 16 * 1024 };
 
-static const struct {
+struct refusal {
     int status;
     const char *text;
-} refusals[] = {
-    {MHD_HTTP_BAD_REQUEST, "wrong percent-encoding in the path"},
-    {MHD_HTTP_NOT_FOUND, "there is nothing at this path"},
-    {MHD_HTTP_METHOD_NOT_ALLOWED, "this path does not take that method"},
-    {MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large"},
-    {MHD_HTTP_SERVICE_UNAVAILABLE, "too many requests are being served"},
 };
+
+static const struct refusal bad_path = {MHD_HTTP_BAD_REQUEST, "wrong percent-encoding in the path"},
+                            bad_fields = {MHD_HTTP_BAD_REQUEST,
+                                          "fields that say two things about one request"},
+                            no_path = {MHD_HTTP_NOT_FOUND, "there is nothing at this path"},
+                            no_method = {MHD_HTTP_METHOD_NOT_ALLOWED,
+                                         "this path does not take that method"},
+                            too_large = {MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large"},
+                            too_busy = {MHD_HTTP_SERVICE_UNAVAILABLE,
+                                        "too many requests are being served"};
 
 static void call_free(struct call *c)
 {
@@ -113,15 +117,10 @@ static enum MHD_Result send_whole(struct call *c)
                : MHD_create_response_from_buffer_with_free_callback(len, bytes, mem_free));
 }
 
-static enum MHD_Result send_refusal(struct call *c, int status)
+static enum MHD_Result send_refusal(struct call *c, const struct refusal *why)
 {
-    for (size_t i = 0; i < COUNT_OF(refusals); i++) {
-        if (refusals[i].status == status) {
-            http_answer_error(&c->answer, status, str_of(refusals[i].text));
-        }
-    }
-    must(c->answer.status == status);
-    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+    http_answer_error(&c->answer, why->status, str_of(why->text));
+    if (why == &no_method) {
         buf_byte(&c->allow, '\0');
         http_answer_header(&c->answer, "Allow", c->allow.ptr);
     }
@@ -217,12 +216,38 @@ static void handle(void *arg)
     }
 }
 
+/* How often the fields stand there that decide where a request ends and whom it is for. */
+struct telling {
+    unsigned lengths, codings, hosts;
+};
+
+static enum MHD_Result count_telling(void *ctx, enum MHD_ValueKind kind, const char *name,
+                                     const char *value)
+{
+    struct telling *t = ctx;
+
+    (void)kind;
+    (void)value;
+    t->lengths += str_eq_nocase(str_of(name), STR("Content-Length"));
+    t->codings += str_eq_nocase(str_of(name), STR("Transfer-Encoding"));
+    t->hosts += str_eq_nocase(str_of(name), STR("Host"));
+    return MHD_YES;
+}
+
+/* The library takes one of two and is silent (RFC 9112 sections 3.2 and 6.3 refuse). */
+static bool fields_agree(struct MHD_Connection *connection)
+{
+    struct telling t = {0};
+
+    (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_telling, &t);
+    return t.lengths + t.codings <= 1 && t.hosts <= 1;
+}
+
 static struct call *call_new(struct door *door, struct MHD_Connection *connection, const char *url,
                              const char *method)
 {
-    static const int statuses[] = {[ROUTE_NO_PATH] = MHD_HTTP_NOT_FOUND,
-                                   [ROUTE_NO_METHOD] = MHD_HTTP_METHOD_NOT_ALLOWED,
-                                   [ROUTE_BAD] = MHD_HTTP_BAD_REQUEST};
+    static const struct refusal *const refusals[] = {
+        [ROUTE_NO_PATH] = &no_path, [ROUTE_NO_METHOD] = &no_method, [ROUTE_BAD] = &bad_path};
     const struct http_server_options *o = &door->server->options;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(
         connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -245,7 +270,10 @@ static struct call *call_new(struct door *door, struct MHD_Connection *connectio
     }
     found = route_find(o->routes, o->route_count, str_of(method), r->path, &c->arena, &c->route,
                        r->parts, &c->allow);
-    c->refused = statuses[found];
+    c->refused = found == ROUTE_FOUND ? NULL : refusals[found];
+    if (!fields_agree(connection)) {
+        c->refused = &bad_fields;
+    }
     return c;
 }
 
@@ -270,7 +298,7 @@ static enum MHD_Result start(struct call *c)
 {
     c->request.body = buf_str(&c->body);
     if (group_spawn_now(&c->door->server->handlers, "HTTP request", handle, c).code != OK) {
-        return send_refusal(c, MHD_HTTP_SERVICE_UNAVAILABLE);
+        return send_refusal(c, &too_busy);
     }
     c->is_started = true;
     suspend(c);
@@ -286,15 +314,18 @@ enum MHD_Result call_access(void *ctx, struct MHD_Connection *connection, const 
     (void)version;
     if (c == NULL) {
         *state = c = call_new(ctx, connection, url, method);
-        return length_is_fair(connection) ? MHD_YES : send_refusal(c, MHD_HTTP_CONTENT_TOO_LARGE);
+        if (c->refused == &bad_fields) {
+            return send_refusal(c, c->refused); /* and the connection ends, its body unread */
+        }
+        return length_is_fair(connection) ? MHD_YES : send_refusal(c, &too_large);
     }
     if (*size != 0) {
         return take_body(c, data, size);
     }
     if (c->body.failed) {
-        return send_refusal(c, MHD_HTTP_CONTENT_TOO_LARGE);
+        return send_refusal(c, &too_large);
     }
-    if (c->refused != 0) {
+    if (c->refused != NULL) {
         return send_refusal(c, c->refused);
     }
     if (!c->is_started) {

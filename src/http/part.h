@@ -29,6 +29,8 @@ struct http_server {
     struct str socket; /* own copy, to take the name away */
 };
 
+struct refusal;
+
 /* A request on its way: the library's until it says completed, the handler's until it returned. */
 struct call {
     struct http_request request; /* first */
@@ -39,7 +41,7 @@ struct call {
     struct arena arena;
     struct buf body, allow;
     struct when begun;
-    int refused; /* status instead of a handler */
+    const struct refusal *refused; /* instead of a handler */
     bool is_started, is_suspended, is_returned, is_completed;
     struct {
         const char *name;

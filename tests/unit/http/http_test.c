@@ -213,7 +213,15 @@ static void wire_fiber(void *arg)
          "too large"},
         {"POST /echo/x HTTP/1.1\r\nHost: x\r\nContent-Length: no\r\n\r\n", "HTTP/1.1 4", ""},
         {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 ", ""}, /* no Host */
-        {"nonsense\r\n\r\n", "", ""},                    /* the library just hangs up */
+        {"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "HTTP/1.1 400 ", "two things"},
+        {"POST /echo/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+         "HTTP/1.1 400 ", "two things"},
+        {"POST /echo/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n"
+         "\r\n0\r\n\r\n",
+         "HTTP/1.1 400 ", "two things"},
+        {"GET / HTTP/1.1\r\nHost: x\r\n Folded: y\r\n\r\n", "HTTP/1.1 400 ", ""},
+        {"GET / HTTP/9.9\r\nHost: x\r\n\r\n", "HTTP/1.1 505 ", ""},
+        {"nonsense\r\n\r\n", "", ""}, /* the library just hangs up */
         {"POST /echo/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
          "\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
          "HTTP/1.1 200 ", "POST x none 5 abcde"},
