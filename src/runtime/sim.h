@@ -47,7 +47,7 @@ struct sim_options {
 struct world *sim_world(const struct sim_options *o); /* NULL: seed 0 and defaults */
 
 enum sim_end { SIM_RUNNING, SIM_OVER, SIM_CRASHED, SIM_STUCK, SIM_TOO_LONG };
-enum sim_end sim_end(const struct world *w); /* after world_run */
+enum sim_end sim_end(const struct world *w); /* SIM_RUNNING until it ends or crashes */
 struct str sim_log(const struct world *w);   /* JSON lines; the world's */
 struct when sim_now(const struct world *w);
 /* Somebody sets the wall clock forward or back. */
