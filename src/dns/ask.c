@@ -123,7 +123,7 @@ static struct err finish_sim(struct question *q, struct arena *a, struct dns_ans
     struct err e;
 
     *ret = (struct dns_answer){.result = DNS_OK, .canonical = STR_EMPTY, .why = STR_EMPTY};
-    e = q->dns->sim(q->dns->sim_ctx, str_of(q->name), q->type, a, ret, by);
+    e = q->dns->sim.fn(q->dns->sim.ctx, str_of(q->name), q->type, a, ret, by);
     if (e.code == OK) {
         check_sim(ret);
         if (ret->result != DNS_OK && ret->why.len == 0) {
@@ -148,7 +148,7 @@ static struct err await_answer(struct question *q, struct when by)
 struct err question_finish(struct question *q, struct arena *a, struct dns_answer *ret,
                            struct when by)
 {
-    bool is_sim = q->dns->sim != NULL;
+    bool is_sim = q->dns->sim.fn != NULL;
     /* A simulated question starts here, a real one has been on its way. */
     struct when until = is_sim ? when_within(by, q->dns->timeout_ms) : when_earlier(by, q->until);
     struct err e = is_sim ? finish_sim(q, a, ret, until) : await_answer(q, until);

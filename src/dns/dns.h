@@ -75,13 +75,20 @@ struct dns_answer {
 struct dns;
 struct resolver_settings;
 
-/* On the home loop, in a fiber. ERR_CONFIG with a line in *why. */
-struct err dns_open(const struct resolver_settings *settings, struct dns **ret, struct buf *why);
 /* Answers by a function that runs in the asker's fiber, may wait (latency), and fills *ret (given
  * zeroed: DNS_OK without records); the names it hands out are checked like any server's. */
 typedef struct err dns_answer_fn(void *ctx, struct str name, enum dns_type type, struct arena *a,
                                  struct dns_answer *ret, struct when by);
-struct dns *dns_open_sim(dns_answer_fn *fn, void *ctx, int64_t timeout_ms);
+struct dns_sim {
+    dns_answer_fn *fn;
+    void *ctx;
+};
+
+/* On the home loop, in a fiber. ERR_CONFIG with a line in *why. In a simulated world the scenario
+ * answers: its sim_service("dns") is a struct dns_sim. */
+struct err dns_open(const struct resolver_settings *settings, struct dns **ret, struct buf *why);
+/* With a scripted resolver in any world. */
+struct dns *dns_open_sim(struct dns_sim sim, int64_t timeout_ms);
 /* On the home loop, once nobody asks any more; questions given up are dropped. */
 void dns_close(struct dns *d, struct when by);
 

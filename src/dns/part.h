@@ -17,8 +17,7 @@ struct ub_ctx;
 struct watch;
 
 struct dns {
-    dns_answer_fn *sim; /* NULL: real */
-    void *sim_ctx;
+    struct dns_sim sim; /* fn NULL: real */
     int64_t timeout_ms;
 
     struct loop *home;

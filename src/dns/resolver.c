@@ -10,6 +10,7 @@
 #include "dns/part.h"
 #include "dns/settings.h"
 #include "runtime/clock.h"
+#include "runtime/sim.h"
 #include "runtime/stream.h"
 #include "runtime/transport.h"
 
@@ -130,11 +131,37 @@ static void pump(void *arg)
     }
 }
 
+struct dns *dns_open_sim(struct dns_sim sim, int64_t timeout_ms)
+{
+    struct dns *d = MEM_NEW(struct dns);
+
+    must(sim.fn != NULL);
+    d->sim = sim;
+    d->timeout_ms = timeout_ms;
+    return d;
+}
+
+static struct err open_scenario(const struct resolver_settings *settings, struct dns **ret,
+                                struct buf *why)
+{
+    const struct dns_sim *sim = sim_service("dns");
+
+    if (sim == NULL) {
+        buf_printf(why, "resolver: the scenario answers no questions");
+        return err_of(ERR_CONFIG);
+    }
+    *ret = dns_open_sim(*sim, settings->timeout_ms);
+    return ERR_OK;
+}
+
 struct err dns_open(const struct resolver_settings *settings, struct dns **ret, struct buf *why)
 {
     struct setup s = {.settings = settings, .why = why};
     struct dns *d;
 
+    if (world_is_simulated()) {
+        return open_scenario(settings, ret, why);
+    }
     on_big_stack(set_up, &s);
     if (s.e.code != OK) {
         ub_ctx_delete(s.ctx);
@@ -150,16 +177,6 @@ struct err dns_open(const struct resolver_settings *settings, struct dns **ret, 
     must(group_spawn_now(&d->pump, "resolver", pump, d).code == OK);
     *ret = d;
     return ERR_OK;
-}
-
-struct dns *dns_open_sim(dns_answer_fn *fn, void *ctx, int64_t timeout_ms)
-{
-    struct dns *d = MEM_NEW(struct dns);
-
-    d->sim = fn;
-    d->sim_ctx = ctx;
-    d->timeout_ms = timeout_ms;
-    return d;
 }
 
 /* On the asker's loop: the end of a question's way. */
@@ -228,7 +245,7 @@ struct question *question_start(struct dns *d, struct str name, enum dns_type ty
     q->asker_loop = loop_self();
     q->asker = fiber_self();
     q->until = when_after(d->timeout_ms);
-    if (d->sim != NULL) {
+    if (d->sim.fn != NULL) {
         return q;
     }
     q->post.run = submit;
@@ -242,7 +259,7 @@ struct question *question_start(struct dns *d, struct str name, enum dns_type ty
 
 void question_give_up(struct question *q)
 {
-    if (q->is_answered || q->dns->sim != NULL) {
+    if (q->is_answered || q->dns->sim.fn != NULL) {
         ub_resolve_free(q->result);
         mem_free(q);
         return;
@@ -260,7 +277,7 @@ void dns_close(struct dns *d, struct when by)
     struct link *k;
 
     (void)by; /* says that this suspends; children are always joined */
-    if (d->sim == NULL) {
+    if (d->sim.fn == NULL) {
         group_cancel(&d->pump);
         (void)group_join(&d->pump, WHEN_NEVER);
         watch_close(d->watch);

@@ -8,6 +8,8 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "runtime/fiber.h"
+#include "runtime/loop.h"
+#include "runtime/sim.h"
 #include "tls/part.h"
 
 #include <errno.h>
@@ -141,27 +143,36 @@ static void load_server(void *arg)
     l->server->refs = 1;
 }
 
+struct tls_server *tls_server_sim(struct tls_sim what)
+{
+    struct tls_server *s = MEM_NEW(struct tls_server);
+
+    s->sim = what;
+    s->sim.names.ptr = mem_dup_z(what.names.ptr, what.names.len);
+    s->refs = 1;
+    return s;
+}
+
 struct err tls_server_load(struct str certificate, struct str key, struct tls_server **ret,
                            struct buf *why)
 {
     struct load l = {.certificate = certificate, .key = key, .why = why};
 
+    if (world_is_simulated()) {
+        const struct tls_sim *sim = sim_service("tls");
+
+        if (sim == NULL) {
+            buf_printf(why, "certificate: the scenario has none");
+            return err_of(ERR_CONFIG);
+        }
+        *ret = tls_server_sim(*sim);
+        return ERR_OK;
+    }
     on_big_stack(load_server, &l);
     if (l.e.code == OK) {
         *ret = l.server;
     }
     return l.e;
-}
-
-struct tls_server *tls_server_sim(struct str names, bool trusted, bool broken)
-{
-    struct tls_server *s = MEM_NEW(struct tls_server);
-
-    s->sim_names = str_make(mem_dup_z(names.ptr, names.len), names.len);
-    s->sim_trusted = trusted;
-    s->sim_broken = broken;
-    s->refs = 1;
-    return s;
 }
 
 struct tls_server *tls_server_keep(struct tls_server *s)
@@ -177,7 +188,7 @@ void tls_server_drop(struct tls_server *s)
     }
     SSL_CTX_free(s->ctx);
     if (s->ctx == NULL) {
-        mem_free((void *)(uintptr_t)s->sim_names.ptr);
+        mem_free((void *)(uintptr_t)s->sim.names.ptr);
     }
     mem_free(s);
 }

@@ -14,9 +14,8 @@
 enum { TLS_FAILURE_MAX = 256 };
 
 struct tls_server {
-    SSL_CTX *ctx; /* NULL: simulated */
-    struct str sim_names;
-    bool sim_trusted, sim_broken;
+    SSL_CTX *ctx;       /* NULL: simulated */
+    struct tls_sim sim; /* names: own copy */
     _Atomic unsigned refs;
 };
 

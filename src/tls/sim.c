@@ -160,13 +160,13 @@ static struct err sim_server(struct tls_layer *t, struct when by)
     str_cut(&said, ' ', &requirement);
     said = str_head(said, TLS_NAME_MAX);
     memcpy(t->name, said.ptr, said.len);
-    if (server->sim_broken) {
+    if (server->sim.broken) {
         (void)send_record(t, 'S', STR("broken"), by);
         return tls_fail(t, err_of(ERR_TLS), "TLS handshake: no shared cipher");
     }
-    must(server->sim_names.len <= RECORD_BYTES_MAX - 16);
-    n = snprintf(at, sizeof at, "%s %.*s", server->sim_trusted ? "trusted" : "unknown",
-                 STR_ARG(server->sim_names));
+    must(server->sim.names.len <= RECORD_BYTES_MAX - 16);
+    n = snprintf(at, sizeof at, "%s %.*s", server->sim.trusted ? "trusted" : "unknown",
+                 STR_ARG(server->sim.names));
     return send_record(t, 'S', str_make(at, (size_t)n), by);
 }
 

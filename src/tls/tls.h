@@ -38,13 +38,19 @@ struct tls_trust;
 /*
  * Certificate chain and key, PEM. ERR_CONFIG with one line in *why that names the file and what is
  * wrong with it: missing, not readable, no PEM, key of another certificate, encrypted key.
- * Reads files: on a loop with traffic, call it through offload.
+ * Reads files: on a loop with traffic, call it through offload. On a loop of a simulated world it
+ * is what the scenario says: its sim_service("tls") is a struct tls_sim.
  */
 struct err tls_server_load(struct str certificate, struct str key, struct tls_server **ret,
                            struct buf *why);
-/* What a simulated server presents: names (with "*." wildcards), one space between; whether the
- * authorities trust it; a broken one fails each handshake. */
-struct tls_server *tls_server_sim(struct str names, bool trusted, bool broken);
+/* What a simulated server presents. */
+struct tls_sim {
+    struct str names; /* with "*." wildcards, one space between */
+    bool trusted;     /* by the authorities */
+    bool broken;      /* fails each handshake */
+};
+
+struct tls_server *tls_server_sim(struct tls_sim what);
 struct tls_server *tls_server_keep(struct tls_server *s);
 void tls_server_drop(struct tls_server *s); /* NULL is harmless */
 

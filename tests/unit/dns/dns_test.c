@@ -4,6 +4,7 @@
 #include "responder.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
+#include "runtime/sim.h"
 
 static const struct row rows[] = {
     {"one.test", DNS_A, NOERROR, "A 192.0.2.1"},
@@ -369,7 +370,7 @@ static struct err scripted(void *ctx, struct str name, enum dns_type type, struc
 
 static void scripted_fiber(void *arg)
 {
-    struct dns *d = dns_open_sim(scripted, NULL, 20);
+    struct dns *d = dns_open_sim((struct dns_sim){scripted, NULL}, 20);
     struct arena a ARENA_LOCAL = {0};
     struct dns_mx mx;
     struct dns_host host;
@@ -392,6 +393,51 @@ static void a_scripted_resolver_stands_in(void **state)
 {
     (void)state;
     run_alone("test", scripted_fiber, NULL);
+}
+
+static void scenario_fiber(void *arg)
+{
+    const struct resolver_settings s = {.timeout_ms = 5000};
+    struct arena a ARENA_LOCAL = {0};
+    struct buf why BUF_LOCAL = {0};
+    struct dns *d = NULL;
+    struct dns_answer r;
+    struct when began = clock_now();
+
+    (void)arg;
+    assert_int_equal(dns_open(&s, &d, &why).code, OK);
+    assert_int_equal(dns_ask(d, STR("slow.test"), DNS_A, &a, &r, WHEN_NEVER).code, OK);
+    assert_int_equal(r.result, DNS_FAILED);
+    assert_in_range((clock_now().ns - began.ns) / NS_PER_MS, 5000, 5001);
+    dns_close(d, WHEN_NEVER);
+}
+
+static void no_scenario_fiber(void *arg)
+{
+    const struct resolver_settings s = {.timeout_ms = 5000};
+    struct buf why BUF_LOCAL = {0};
+    struct dns *d = NULL;
+
+    (void)arg;
+    assert_int_equal(dns_open(&s, &d, &why).code, ERR_CONFIG);
+}
+
+static void in_a_simulation_the_scenario_answers(void **state)
+{
+    struct dns_sim sim = {scripted, NULL};
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct world *w = sim_world(NULL);
+
+        if (i == 0) {
+            sim_service_set(w, "dns", &sim);
+        }
+        loop_main(world_loop(w, "test"), i == 0 ? scenario_fiber : no_scenario_fiber, NULL);
+        world_run(w);
+        assert_int_equal(sim_end(w), SIM_OVER);
+        world_free(w);
+    }
 }
 
 static void no_anchor_fiber(void *arg)
@@ -441,6 +487,7 @@ int main(void)
         cmocka_unit_test(silence_is_a_failure_in_time_and_can_be_given_up),
         cmocka_unit_test(another_loop_may_ask),
         cmocka_unit_test(a_scripted_resolver_stands_in),
+        cmocka_unit_test(in_a_simulation_the_scenario_answers),
         cmocka_unit_test(a_missing_trust_anchor_is_an_error),
         cmocka_unit_test(reverse_names_are_written_as_the_rfcs_say),
     };

@@ -2,6 +2,7 @@
 #include "certificates.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
+#include "runtime/sim.h"
 #include "runtime/stream.h"
 #include "tls/part.h"
 #include "tls/tls.h"
@@ -471,6 +472,93 @@ static void a_missing_bundle_is_named(void **state)
 }
 
 static const struct {
+    struct tls_sim presented;
+    bool verify, clear; /* clear: the other side speaks SMTP instead */
+    const char *failure, *other_failure;
+} simulated[] = {
+    {{STR_INIT("mx.test"), true, false}, true, false, NULL, NULL},
+    {{STR_INIT("a.test *.test"), true, false}, true, false, NULL, NULL},
+    {{STR_INIT("other.test"), false, false}, false, false, NULL, NULL},
+    {{STR_INIT("mx.test"), false, false},
+     true,
+     false,
+     "certificate of mx.test refused: unknown authority",
+     NULL},
+    {{STR_INIT("other.test"), true, false},
+     true,
+     false,
+     "certificate of mx.test refused: hostname mismatch",
+     NULL},
+    {{STR_INIT("mx.test"), true, true},
+     false,
+     false,
+     "TLS handshake: alert handshake failure",
+     "TLS handshake: no shared cipher"},
+    {{STR_INIT("mx.test"), true, false}, false, true, "TLS handshake: wrong version number", NULL},
+};
+
+static void speaks_smtp(struct other *o)
+{
+    assert_int_equal(stream_fill(o->stream, "anything", when_after(5000)).code, OK);
+    assert_int_equal(stream_put(o->stream, STR("500 what?\r\n"), WHEN_NEVER).code, OK);
+    assert_int_equal(stream_flush(o->stream, WHEN_NEVER).code, OK);
+    stream_take(o->stream, stream_buffered(o->stream).len);
+    (void)stream_fill(o->stream, "the end", when_after(5000));
+}
+
+static void simulated_fiber(void *arg)
+{
+    struct tls_server *real = server;
+    struct buf why BUF_LOCAL = {0};
+    size_t i = *(size_t *)arg;
+    struct tls_client *c = simulated[i].verify ? tls_client_verified(trust)
+                                               : tls_client_opportunistic();
+    struct other o = {.then = simulated[i].clear ? speaks_smtp : echoes,
+                      .in_the_clear = simulated[i].clear};
+    struct stream *s;
+    struct err e;
+
+    assert_int_equal(tls_server_load(STR("c"), STR("k"), &server, &why).code, OK);
+    s = meet(&o);
+    e = tls_connect(s, c, STR("mx.test."), when_after(5000));
+    assert_int_equal(e.code, simulated[i].failure ? ERR_TLS : OK);
+    EXPECT_STR(tls_failure(s), simulated[i].failure ? simulated[i].failure : "");
+    if (e.code == OK) {
+        struct tls_facts f = tls_describe(s);
+
+        assert_true(f.active);
+        assert_int_equal(f.verified, simulated[i].verify);
+        EXPECT_STR(f.peer_name, "mx.test");
+        expect_echo(s, "over");
+    } else {
+        assert_int_equal(stream_fill(s, "x", WHEN_NEVER).code, ERR_TLS);
+    }
+    part(&o, s);
+    EXPECT_STR(str_of(o.failure), simulated[i].other_failure ? simulated[i].other_failure : "");
+    if (!simulated[i].clear) {
+        EXPECT_STR(str_of(o.peer_name), o.facts.active ? "mx.test" : "");
+    }
+    tls_client_drop(c);
+    tls_server_drop(server);
+    server = real;
+}
+
+static void a_simulated_handshake_judges_like_a_real_one(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(simulated); i++) {
+        struct world *w = sim_world(NULL);
+        struct tls_sim presented = simulated[i].presented;
+
+        sim_service_set(w, "tls", &presented);
+        loop_main(world_loop(w, "test"), simulated_fiber, &i);
+        world_run(w);
+        assert_int_equal(sim_end(w), SIM_OVER);
+        world_free(w);
+    }
+}
+
+static const struct {
     const char *names, *name;
     bool matches;
 } matches[] = {
@@ -503,6 +591,7 @@ int main(void)
         cmocka_unit_test(a_farewell_arrives_and_then_the_end),
         cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(a_missing_bundle_is_named),
+        cmocka_unit_test(a_simulated_handshake_judges_like_a_real_one),
         cmocka_unit_test(simulated_names_match_like_real_ones),
     };
 

@@ -1,0 +1,8 @@
+/*
+ * commands: the functions of the commands, one file each, as commands.def names them.
+ */
+#pragma once
+
+#include "cli/command.h"
+
+cli_command_fn cli_check, cli_send, cli_sendmail, cli_config_print;

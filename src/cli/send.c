@@ -1,0 +1,112 @@
+/*
+ * postyard send: a message through the running server, from the command line.
+ */
+#include "base/check.h"
+#include "cli/commands.h"
+#include "cli/compose.h"
+#include "cli/inject.h"
+#include "runtime/clock.h"
+#include "runtime/random.h"
+
+struct send {
+    struct str config, from, from_name, subject, body, file;
+    struct words to;
+    bool quiet;
+};
+
+/* The content: a whole message as it is, or a text that becomes the body of one. */
+static bool compose(const struct send *s, const struct composition *c, struct buf *out)
+{
+    struct buf text BUF_LOCAL = {0}, lines BUF_LOCAL = {0};
+
+    if (s->body.ptr != NULL) {
+        buf_put(&text, s->body);
+    } else if (!read_all("send", s->file, &text)) {
+        return false;
+    }
+    compose_lines(buf_str(&text), &lines);
+    if (s->body.ptr == NULL && s->subject.ptr == NULL && compose_is_message(buf_str(&lines))) {
+        compose_complete(c, buf_str(&lines), out);
+        return true;
+    }
+    compose_text(c, &s->to, s->subject.ptr != NULL ? s->subject : STR("(no subject)"),
+                 buf_str(&lines), out);
+    return true;
+}
+
+static int send_it(const struct send *s, struct config *cfg, struct arena *a)
+{
+    struct composition c = {.from_name = s->from_name, .at = clock_date()};
+    struct injection in = {.command = "send", .to = s->to, .arena = a};
+    struct buf content BUF_LOCAL = {0}, out BUF_LOCAL = {0};
+    int exit;
+
+    in.sender = local_user(cfg, a, &c.host);
+    if (s->from.ptr != NULL) {
+        in.sender = str_eq(s->from, STR("<>")) ? STR_EMPTY : s->from;
+    }
+    c.from = in.sender;
+    c.number = random_u64();
+    if (!inject_check(&in)) {
+        return EXIT_USAGE;
+    }
+    if (!inject_server("send", cfg, &in.server) || !compose(s, &c, &content)) {
+        return EXIT_FAILED;
+    }
+    in.content = buf_str(&content);
+    exit = inject_alone(&in);
+    for (size_t i = 0; i < in.ids.count && !s->quiet; i++) {
+        buf_printf(&out, "%.*s\n", STR_ARG(in.ids.items[i]));
+    }
+    return cli_out(buf_str(&out)) ? exit : EXIT_FAILED;
+}
+
+int cli_send(int argc, char **argv)
+{
+    struct arena a ARENA_LOCAL = {0};
+    struct send s = {.config = STR_EMPTY};
+    const struct option_row rows[] = {
+        OPTION_CONFIG(&s.config),
+        {.name = "from",
+         .letter = 'f',
+         .text = &s.from,
+         .value = "ADDRESS",
+         .does = "who it is from (you, at this host); <> for the null sender"},
+        {.name = "from-name", .text = &s.from_name, .value = "NAME", .does = "your name"},
+        {.name = "to",
+         .letter = 't',
+         .texts = &s.to,
+         .value = "ADDRESS",
+         .does = "whom it is for; may be repeated"},
+        {.name = "subject",
+         .letter = 's',
+         .text = &s.subject,
+         .value = "TEXT",
+         .does = "what it is about"},
+        {.name = "body", .letter = 'b', .text = &s.body, .value = "TEXT", .does = "the text"},
+        {.name = "file",
+         .text = &s.file,
+         .value = "FILE",
+         .does = "the text is in FILE, instead of standard input; without --subject a text that "
+                 "begins with header fields, From among them, is the whole message"},
+        {.name = "quiet", .letter = 'q', .flag = &s.quiet, .does = "do not print the message id"},
+    };
+    struct words rest;
+    struct config *cfg;
+    int exit;
+
+    if (!cli_options("send", rows, COUNT_OF(rows), argc, argv, &a, &rest, 0, 0, &exit)) {
+        return exit;
+    }
+    if (s.to.count == 0) {
+        cli_say("send", "--to is missing: whom is it for?");
+        return EXIT_USAGE;
+    }
+    cfg = cli_config("send", s.config);
+    if (cfg == NULL) {
+        return EXIT_FAILED;
+    }
+    exit = send_it(&s, cfg, &a);
+    config_give(cfg);
+    return exit;
+}

@@ -1,0 +1,8 @@
+/*
+ * version: which Postyard this is; the build tells (src/cli/meson.build).
+ */
+#pragma once
+
+#ifndef POSTYARD_VERSION
+#error "the build must define POSTYARD_VERSION"
+#endif
