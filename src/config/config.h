@@ -25,7 +25,8 @@ struct config_options {
     const struct setting_table *const *tables;
     size_t table_count;
     uint64_t number; /* of the snapshot */
-    bool is_check;   /* named files and secrets may be missing: warnings */
+    bool is_check;   /* named files and secrets may be missing: warnings. And with errors there
+                        is a snapshot all the same, for the checks of others only: see faults */
     /* How files are read; NULL: from the file system. *ret lives in `a`. */
     struct err (*read)(void *arg, struct str path, struct arena *a, struct str *ret);
     void *read_arg;

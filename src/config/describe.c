@@ -35,9 +35,7 @@ static void manual_type(const struct setting *row, struct buf *out)
     }
     if (value_has_bounds(row)) {
         buf_put(out, STR(", "));
-        value_print_number(row, row->min, out);
-        buf_put(out, STR(" to "));
-        value_print_number(row, row->max, out);
+        value_print_bounds(row, out);
     }
 }
 
@@ -175,8 +173,10 @@ static void schema_item(const struct setting *row, struct buf *out)
     case SETTING_I64:
         buf_put(out, STR("\"type\":\"integer\""));
         if (value_has_bounds(row)) {
-            buf_printf(out, ",\"minimum\":%lld,\"maximum\":%lld", (long long)row->min,
-                       (long long)row->max);
+            buf_printf(out, ",\"minimum\":%lld", (long long)row->min);
+        }
+        if (value_has_bounds(row) && !value_is_open(row)) {
+            buf_printf(out, ",\"maximum\":%lld", (long long)row->max);
         }
         break;
     case SETTING_DURATION:

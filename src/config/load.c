@@ -140,6 +140,43 @@ static void tell_unknown(struct load *l, const struct scope *s, struct str prefi
     }
 }
 
+/* A default is YAML; a plain word needs no reader. Nothing in it has a place in a file. */
+static const struct yaml *default_node(struct load *l, const struct setting *row)
+{
+    struct yaml *node = map_get_num(&l->defaults, (uintptr_t)row);
+    size_t nodes = YAML_NODES_MAX;
+
+    if (node != NULL) {
+        return node;
+    }
+    if (strchr("[{\"'-", row->standard[0]) == NULL) {
+        node = ARENA_NEW(&l->scratch, struct yaml);
+        node->tag = STR_EMPTY;
+        node->text = str_of(row->standard);
+        node->at.file = STR_EMPTY;
+    } else {
+        node = yaml_read(&l->scratch, STR_EMPTY, str_of(row->standard), &nodes, l->faults);
+    }
+    if (node != NULL) {
+        map_put_num(&l->defaults, (uintptr_t)row, node);
+    }
+    return node;
+}
+
+static void put_default(struct load *l, struct entry *e)
+{
+    struct value_reading v = {&l->config->arena, l->faults, l->options, e->path};
+    const struct yaml *node = NULL;
+
+    if (e->row->standard != NULL && e->row->standard[0] != '\0') {
+        node = default_node(l, e->row);
+    }
+    if (node != NULL) {
+        value_read(&v, e->row, node, (char *)e->owner->settings + e->row->offset);
+    }
+}
+
+/* A value that is wrong counts as given; the checks that follow find the default in its place. */
 static void read_row(struct load *l, struct entry *e, struct str key, const struct yaml *node,
                      struct position at)
 {
@@ -148,9 +185,10 @@ static void read_row(struct load *l, struct entry *e, struct str key, const stru
 
     e->is_seen = true;
     e->seen_at = at;
-    if (value_read(&v, e->row, node, (char *)e->owner->settings + e->row->offset)) {
-        e->owner->given[i] = true;
-        e->owner->where[i] = node->at;
+    e->owner->given[i] = true;
+    e->owner->where[i] = node->at;
+    if (!value_read(&v, e->row, node, (char *)e->owner->settings + e->row->offset)) {
+        put_default(l, e);
     }
 }
 
@@ -207,51 +245,20 @@ static void walk(struct load *l, struct scope *s, struct str prefix, const struc
     }
 }
 
-/* A default is YAML; a plain word needs no reader. Nothing in it has a place in a file. */
-static const struct yaml *default_node(struct load *l, const struct setting *row)
-{
-    struct yaml *node = map_get_num(&l->defaults, (uintptr_t)row);
-    size_t nodes = YAML_NODES_MAX;
-
-    if (node != NULL) {
-        return node;
-    }
-    if (strchr("[{\"'-", row->standard[0]) == NULL) {
-        node = ARENA_NEW(&l->scratch, struct yaml);
-        node->tag = STR_EMPTY;
-        node->text = str_of(row->standard);
-        node->at.file = STR_EMPTY;
-    } else {
-        node = yaml_read(&l->scratch, STR_EMPTY, str_of(row->standard), &nodes, l->faults);
-    }
-    if (node != NULL) {
-        map_put_num(&l->defaults, (uintptr_t)row, node);
-    }
-    return node;
-}
-
-/* What was not seen gets its default, and so does what was wrong, for the checks that follow. */
+/* What the file does not give. */
 static void fill_defaults(struct load *l, struct scope *s)
 {
     for (size_t i = 0; i < s->count; i++) {
         struct entry *e = &s->entries[i];
-        const struct setting *row = e->row;
 
-        if (row == NULL || e->owner == NULL || row->type == SETTING_IS_ALIAS ||
-            row->type == SETTING_IS_RESERVED || e->owner->given[row - e->table->rows]) {
+        if (e->row == NULL || e->owner == NULL || value_size(e->row) == 0 ||
+            e->owner->given[e->row - e->table->rows]) {
             continue;
         }
-        if (row->standard == NULL) {
-            if (!e->is_seen) {
-                fault_error(l->faults, e->owner->at, "%.*s is required", STR_ARG(e->path));
-            }
-        } else if (row->standard[0] != '\0') {
-            struct value_reading v = {&l->config->arena, l->faults, l->options, e->path};
-            const struct yaml *node = default_node(l, row);
-
-            if (node != NULL) {
-                value_read(&v, row, node, (char *)e->owner->settings + row->offset);
-            }
+        if (e->row->standard == NULL) {
+            fault_error(l->faults, e->owner->at, "%.*s is required", STR_ARG(e->path));
+        } else {
+            put_default(l, e);
         }
     }
 }
@@ -436,7 +443,7 @@ static struct config *load(const struct config_options *o, struct str file, stru
     scope_done(&root);
     map_done(&l.defaults);
     arena_done(&l.scratch);
-    if (faults->errors == errors) {
+    if (faults->errors == errors || (o->is_check && tree != NULL)) {
         return cfg;
     }
     config_give(cfg);
@@ -466,7 +473,7 @@ bool config_tables_are_sound(const struct setting_table *const *tables, size_t c
         for (size_t k = 0; k < tables[i]->row_count; k++) {
             const struct setting *row = &tables[i]->rows[k];
 
-            if (value_has_bounds(row) && row->min > row->max) {
+            if (row->min > row->max && row->max != 0) {
                 fault_error(faults, (struct position){0}, "%s.%s: bounds", tables[i]->key,
                             row->key);
                 ok = false;

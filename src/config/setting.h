@@ -16,8 +16,8 @@
  *     };
  *     extern const struct setting_table log_table;
  *
- * Its settings.def says how people write it (min and max count in the stored unit; 0, 0: any; for
- * text they bound the bytes, in a list they bound each item):
+ * Its settings.def says how people write it (min and max count in the stored unit; 0, 0: any;
+ * n, 0: at least n; for text they bound the bytes, in a list they bound each item):
  *
  *     (key, type, member, default, min, max, unit, applies, what it means)
  *     SETTING_CHOICE("format", log_formats, format, "json", RELOAD, "how lines look")

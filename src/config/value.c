@@ -23,6 +23,12 @@ bool value_has_bounds(const struct setting *row)
     return row->min != 0 || row->max != 0;
 }
 
+/* A least value alone. */
+bool value_is_open(const struct setting *row)
+{
+    return row->min > 0 && row->max == 0;
+}
+
 void value_print_number(const struct setting *row, int64_t n, struct buf *out)
 {
     if (row->type == SETTING_DURATION) {
@@ -34,18 +40,28 @@ void value_print_number(const struct setting *row, int64_t n, struct buf *out)
     }
 }
 
+/* "1 to 100", "at least 16MiB" */
+void value_print_bounds(const struct setting *row, struct buf *out)
+{
+    buf_put(out, value_is_open(row) ? STR("at least ") : STR(""));
+    value_print_number(row, row->min, out);
+    if (!value_is_open(row)) {
+        buf_put(out, STR(" to "));
+        value_print_number(row, row->max, out);
+    }
+}
+
 static bool within(struct value_reading *v, const struct setting *row, const struct yaml *node,
                    int64_t n)
 {
-    struct buf low BUF_LOCAL = {0}, high BUF_LOCAL = {0};
+    struct buf bounds BUF_LOCAL = {0};
 
-    if (!value_has_bounds(row) || (n >= row->min && n <= row->max)) {
+    if (!value_has_bounds(row) || (n >= row->min && (n <= row->max || value_is_open(row)))) {
         return true;
     }
-    value_print_number(row, row->min, &low);
-    value_print_number(row, row->max, &high);
-    fault_error(v->faults, node->at, "%.*s must be %.*s to %.*s, not %.*s", STR_ARG(v->key),
-                STR_ARG(buf_str(&low)), STR_ARG(buf_str(&high)), STR_ARG(node->text));
+    value_print_bounds(row, &bounds);
+    fault_error(v->faults, node->at, "%.*s must be %.*s, not %.*s", STR_ARG(v->key),
+                STR_ARG(buf_str(&bounds)), STR_ARG(node->text));
     return false;
 }
 

@@ -31,7 +31,9 @@ bool value_same(const struct setting *row, const void *a, const void *b);
 const char *value_called(enum setting_type type);
 /* A number of the row's type as people write it: min and max. */
 void value_print_number(const struct setting *row, int64_t n, struct buf *out);
+void value_print_bounds(const struct setting *row, struct buf *out);
 bool value_has_bounds(const struct setting *row);
+bool value_is_open(const struct setting *row); /* a least value, no greatest */
 
 /* 1 to NAME_BYTES_MAX letters, digits, '.', '_', '-'. */
 bool name_is_good(struct str s);

@@ -147,10 +147,10 @@ static void add_queues(struct plan_full *p)
         struct schedule *s = &plan->schedules[i];
         const struct plan_queue *queue = plan_queue(plan, s->queue_name);
 
-        if (queue == NULL) {
+        if (queue == NULL && s->queue_name.len > 0) { /* empty: told already */
             plan_no_object(p, &virtual_table, s->queue_name, where(p, s->settings, "queue-name"),
                            "queue-name");
-        } else {
+        } else if (queue != NULL) {
             s->queue = queue->id;
         }
     }
@@ -217,7 +217,9 @@ static void add_routes(struct plan_full *p)
         struct plan_route *r = &plan->routes[plan->route_count++];
 
         *r = (struct plan_route){objects[i].name, objects[i].settings, objects[i].at, 0};
-        check_route(p, r);
+        if (given(p, r->settings, "type")) {
+            check_route(p, r);
+        }
         map_put(&p->lists[STRATEGY_ROUTE].objects, r->name, r);
     }
 }
@@ -319,7 +321,6 @@ struct plan *strategy_compile(struct config *cfg, const struct strategy_services
 {
     struct plan_full *p = MEM_NEW(struct plan_full);
     const struct strategy_settings *set = config_settings(cfg, &strategy_table);
-    size_t errors = faults->errors;
 
     p->config = config_take(cfg);
     p->services = services;
@@ -343,7 +344,7 @@ struct plan *strategy_compile(struct config *cfg, const struct strategy_services
     add_tls(p);
     map_done(&p->named);
     p->faults = NULL;
-    if (faults->errors > errors) {
+    if (faults->errors > 0) {
         plan_give(&p->plan);
         return NULL;
     }

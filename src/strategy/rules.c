@@ -94,7 +94,15 @@ static void note_name(struct compiling *c, struct str name, struct position at)
 static void note_names(struct compiling *c, const struct rule *rule, const struct program *value)
 {
     const struct expr_facts *facts = expr_facts(value);
+    struct str text = str_trim_ws(rule->value.text);
 
+    if (facts->lone_variable >= 0 &&
+        config_object(c->p->config, c->p->lists[c->which].table, text) != NULL) {
+        fault_warn(c->p->faults, rule->value.at,
+                   "%s: %.*s is the variable here, not the object of that name", c->scope.place,
+                   STR_ARG(text));
+        fault_hint(c->p->faults, "write use: %.*s", STR_ARG(text));
+    }
     if (!facts->texts_are_all) {
         c->p->lists[c->which].names_are_known = false;
         return;
@@ -112,7 +120,10 @@ static bool is_local_without_route(struct compiling *c, const struct rule *rule)
         config_object(c->p->config, c->p->lists[c->which].table, rule->use) != NULL) {
         return false;
     }
-    if (c->p->services->has_local_domains) {
+    /* Rules that were given but are wrong have been told; these stand in for them. */
+    if (c->p->services->has_local_domains &&
+        !config_where(c->p->config, config_settings(c->p->config, &strategy_table), "route",
+                      NULL)) {
         fault_error(c->p->faults, (struct position){config_file(c->p->config), 1, 1},
                     "there are local domains, but no queue.route.local that takes their mail");
         fault_hint(c->p->faults, "for instance queue: { route: { local: { type: local, deliver: "

@@ -79,7 +79,8 @@ struct plan {
     const struct strategy_services *services;
 };
 
-/* `cfg` was loaded with all tables of settings.h; a reference to it is taken. */
+/* `cfg` was loaded with all tables of settings.h; a reference to it is taken. NULL when *faults
+ * holds an error, old or new: so `check` may go on after config_load has found some. */
 struct plan *strategy_compile(struct config *cfg, const struct strategy_services *services,
                               struct faults *faults);
 struct plan *plan_take(struct plan *p);

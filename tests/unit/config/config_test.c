@@ -118,6 +118,7 @@ static void every_type_is_read(void **state)
         "  level: -9\n"
         "  wait: 1h30m\n"
         "  load: 1MiB\n"
+        "  heap: 1GiB\n"
         "  label: 'a b'\n"
         "  master: MX.Example.org\n"
         "  domain: Example\n"
@@ -152,7 +153,7 @@ static void every_type_is_read(void **state)
     assert_false(y->open);
     assert_int_equal(y->tracks, 42);
     assert_true(y->wagons == 5000000000 && y->level == -9 && y->wait_ms == 5400000);
-    assert_true(y->load == 1 << 20);
+    assert_true(y->load == 1 << 20 && y->heap == 1 << 30);
     EXPECT_STR(y->label, "a b");
     EXPECT_STR(y->master, "mx.example.org");
     EXPECT_STR(y->domain, "example");
@@ -167,14 +168,14 @@ static void every_type_is_read(void **state)
     assert_int_equal(y->net.bits, 8);
     EXPECT_STR(y->key.text, "hush");
     EXPECT_STR(y->when.text, "source == 'dsn'");
-    assert_int_equal(y->when.at.line, 21);
+    assert_int_equal(y->when.at.line, 22);
     assert_int_equal(y->when.at.col, 9);
     assert_int_equal(y->choose.count, 3);
     EXPECT_STR(r[0].condition.text, "matches(\"^a(.)\", sender)");
     assert_int_equal(r[0].condition.at.col, 12); /* inside the quotes */
     EXPECT_STR(r[0].value.text, "'b' + $1");
     EXPECT_STR(r[1].use, "fast");
-    assert_int_equal(r[1].at.line, 25);
+    assert_int_equal(r[1].at.line, 26);
     EXPECT_STR(r[2].value.text, "'slow'");
     assert_int_equal(r[2].condition.text.len, 0);
     assert_int_equal(y->domains.count, 1);
@@ -220,6 +221,7 @@ static void wrong_values_say_what_is_wanted(void **state)
         {"yard: { wait: 5 min }", "wait must be a duration such as 90s", NULL},
         {"yard: { load: 64 }", "load: 64 has no unit", "write 64B"},
         {"yard: { load: 2MiB }", "load must be 1B to 1MiB, not 2MiB", NULL},
+        {"yard: { heap: 1KiB }", "heap must be at least 1MiB, not 1KiB", NULL},
         {"yard: { label: 12345678901 }", "label must have 0 to 10 bytes", NULL},
         {"yard: { master: 127.0.0.1 }", "master must be a host name", NULL},
         {"yard: { master: a..b }", "master must be a host name", NULL},
@@ -426,6 +428,23 @@ static void a_missing_secret_is_a_warning_when_only_checking(void **state)
     (void)state;
 }
 
+static void checking_goes_on_after_errors(void **state)
+{
+    struct faults faults = {0};
+    struct config *cfg = read_files("yard: { tracks: 0, tls: [] }", NULL, true, &faults);
+
+    assert_non_null(cfg);
+    assert_int_equal(faults.errors, 2);
+    const struct yard_settings *y = config_settings(cfg, &yard_table);
+
+    assert_int_equal(y->tracks, 10); /* the default stands in */
+    assert_true(config_where(cfg, y, "tracks", NULL));
+    config_give(cfg);
+    assert_null(read_files("yard: {", NULL, true, &faults)); /* there is nothing to check */
+    faults_done(&faults);
+    (void)state;
+}
+
 static void what_needs_a_restart_is_told(void **state)
 {
     struct config *old = good("yard: { tracks: 5, gate: /a, label: x }");
@@ -475,6 +494,7 @@ int main(void)
         cmocka_unit_test(included_files_join),
         cmocka_unit_test(faults_show_the_line_and_all_come_at_once),
         cmocka_unit_test(a_missing_secret_is_a_warning_when_only_checking),
+        cmocka_unit_test(checking_goes_on_after_errors),
         cmocka_unit_test(what_needs_a_restart_is_told),
         cmocka_unit_test(manual_and_schema_come_from_the_rows),
     };

@@ -11,7 +11,7 @@ struct yard_settings {
     uint32_t tracks;
     uint64_t wagons;
     int64_t level, wait_ms;
-    uint64_t load;
+    uint64_t load, heap;
     struct str label, master, domain, host, name, plan, gate, owner;
     enum colour colour;
     struct addr door, ip;
@@ -40,65 +40,26 @@ static const struct setting_choice colours[] = {{"red", RED}, {"green", GREEN}, 
 
 #define SETTINGS_OF struct yard_settings
 static const struct setting yard_rows[] = {
-    SETTING("open", BOOL, open, "true", 0, 0, "", RELOAD, "whether it is open") SETTING(
-        "tracks", U32, tracks, "10", 1, 100, "tracks", RESTART,
-        "how many | tracks") SETTING("wagons", U64, wagons, "1000", 0, 0, "", RELOAD,
-                                     "wagons") SETTING("level", I64, level, "0", -9, 9, "", RELOAD,
-                                                       "level")
-        SETTING("wait", DURATION, wait_ms, "5m", 1000, 86400000, "", RELOAD, "wait") SETTING(
-            "load",
-            SIZE,
-            load, "64KiB", 1, 1048576, "", RELOAD,
-            "load") SETTING("label", STRING, label, "", 0, 10, "", RELOAD, "label")
-            SETTING("master", HOSTNAME, master, "", 0, 0, "", RELOAD, "master") SETTING(
-                "domain", DOMAIN,
-                domain,
-                "",
-                0, 0, "", RELOAD,
-                "domain") SETTING("host", HOST, host, "", 0, 0, "", RELOAD,
-                                  "host") SETTING("name", NAME, name, "", 0, 0, "", RELOAD, "name")
-                SETTING("plan", FILE, plan, "", 0, 0, "", RELOAD, "plan") SETTING(
-                    "gate",
-                    PATH,
-                    gate, "/var/yard", 0,
-                    0, "", RESTART,
-                    "gate") SETTING("owner", MAILBOX, owner, "", 0, 0, "", RELOAD, "owner")
-                    SETTING_CHOICE("colour", colours, colour, "green", RELOAD, "colour") SETTING(
-                        "door",
-                        ADDRESS, door, "127.0.0.1:25",
-                        0, 0, "", RELOAD, "door") SETTING("ip", IP, ip, "", 0, 0, "", RELOAD, "ip")
-                        SETTING("net", CIDR, net, "", 0, 0, "", RELOAD,
-                                "net") SETTING("tls.key", SECRET, key, "", 0, 0, "", RELOAD, "key")
-                            SETTING("when", EXPRESSION, when, "",
-                                    0, 0, "", RELOAD, "when") SETTING("choose", RULES, choose,
-                                                                      "[ { use: main } ]", 0,
-                                                                      0, "", RELOAD, "choose")
-                                SETTING_LIST("domains", DOMAIN, domains, "[]", 0, 0, "", RELOAD,
-                                             "domains")
-                                    SETTING_LIST("doors", ADDRESS, doors,
-                                                 "['127.0.0.1:25', '[::1]:25']", 0, 0, "", RELOAD,
-                                                 "d")
-                                        SETTING_LIST("nets", CIDR, nets,
-                                                     "[127.0.0.0/8, '::1/128']", 0, 0, "", RELOAD,
-                                                     "nets")
-                                            SETTING_LIST("retry", DURATION, retry, "[2m, 5m]", 1000,
-                                                         86400000, "", RELOAD, "retry")
-                                                ALIAS("sidings", "tracks") RESERVED(
-                                                    "crane", "cranes come with a later release")};
+#define SECTION_YARD
+#include "yard.def"
+#undef SECTION_YARD
+};
 #undef SETTINGS_OF
 
 #define SETTINGS_OF struct track_settings
 static const struct setting track_rows[] = {
-    SETTING("slots", U32, slots, NULL, 1, 100000, "", RELOAD, "slots")
-        SETTING("expire", DURATION, expire_ms, "", 1000, 86400000, "", RELOAD, "expire")
-            SETTING("queue-name", NAME, queue, "main", 0, 0, "", RELOAD, "queue")
-                ALIAS("threads-per-node", "slots")};
+#define SECTION_TRACK
+#include "yard.def"
+#undef SECTION_TRACK
+};
 #undef SETTINGS_OF
 
 #define SETTINGS_OF struct signal_settings
 static const struct setting signal_rows[] = {
-    SETTING("name", NAME, name, NULL, 0, 0, "", RELOAD, "name")
-        SETTING("lamp", STRING, lamp, "oil", 0, 0, "", RELOAD, "lamp")};
+#define SECTION_SIGNAL
+#include "yard.def"
+#undef SECTION_SIGNAL
+};
 #undef SETTINGS_OF
 
 static const struct setting_table yard_table = {.key = "yard",

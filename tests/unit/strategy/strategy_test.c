@@ -376,6 +376,8 @@ static void doubtful_plans_are_warned_about(void **state)
         {"queue: { tls: { a: { starttls: disable } } }", "neither dane nor mta-sts", FAULT_WARNING},
         {"queue: { tls: { a: { dane: optional } } }", "dane is not offered by this version",
          FAULT_NOTE},
+        {"queue: { tls: { sender: {} }, strategy: { tls: sender } }", "sender is the variable here",
+         FAULT_WARNING},
         {"queue: { strategy: { route: [ { if: '1 == 2', use: mx }, { use: mx } ] } }",
          "condition is always false", FAULT_WARNING},
         {"queue: { strategy: { route: [ { if: '1 == 1', use: mx }, { use: mx } ] } }",
@@ -408,6 +410,27 @@ static void doubtful_plans_are_warned_about(void **state)
     (void)state;
 }
 
+static void checking_tells_faults_of_keys_and_of_rules_together(void **state)
+{
+    struct config_options o = {.tables = tables, .table_count = COUNT_OF(tables), .is_check = true};
+    struct faults faults = {0};
+    struct config *cfg = config_parse(&o, STR("f"),
+                                      STR("queue:\n"
+                                          "  virtual: { a: { concurency: 5 } }\n"
+                                          "  schedule: { b: { queue-nam: a } }\n"
+                                          "  route: { c: { address: d } }\n"
+                                          "  strategy: { tls: [ { use: nothing } ] }\n"),
+                                      &faults);
+
+    assert_non_null(cfg);
+    assert_null(strategy_compile(cfg, &services, &faults));
+    assert_int_equal(faults.errors, 5); /* concurency, queue-nam, queue-name, type, nothing */
+    EXPECT_STR(faults.items[4].text, "queue.strategy.tls: there is no queue.tls.nothing");
+    config_give(cfg);
+    faults_done(&faults);
+    (void)state;
+}
+
 static void local_domains_want_a_route(void **state)
 {
     struct faults faults = {0};
@@ -437,6 +460,7 @@ int main(void)
         cmocka_unit_test(late_lists_are_marked_and_see_the_host),
         cmocka_unit_test(wrong_plans_are_refused),
         cmocka_unit_test(doubtful_plans_are_warned_about),
+        cmocka_unit_test(checking_tells_faults_of_keys_and_of_rules_together),
         cmocka_unit_test(local_domains_want_a_route),
     };
 
