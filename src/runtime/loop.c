@@ -194,27 +194,21 @@ void world_run(struct world *w)
     w->ops->run(w);
 }
 
-struct cancel {
-    struct post post;
-    struct loop *loop;
-};
-
 static void cancel_here(struct post *p)
 {
-    struct cancel *c = CONTAINER_OF(p, struct cancel, post);
+    struct loop *l = CONTAINER_OF(p, struct loop, cancel);
 
-    c->loop->cancelled = true;
-    group_cancel(&c->loop->main);
-    mem_free(c);
+    l->cancelled = true;
+    group_cancel(&l->main);
 }
 
+/* The post lies in the loop: it may be over already, and then nobody runs or frees it. */
 void loop_cancel(struct loop *l)
 {
-    struct cancel *c = MEM_NEW(struct cancel);
-
-    c->post.run = cancel_here;
-    c->loop = l;
-    loop_post(l, &c->post);
+    if (!atomic_exchange(&l->cancelling, true)) {
+        l->cancel.run = cancel_here;
+        loop_post(l, &l->cancel);
+    }
 }
 
 void world_cancel(struct world *w)

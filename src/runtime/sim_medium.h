@@ -1,6 +1,7 @@
 /*
  * sim_medium: what a simulated disk holds: what programs see, what is durable, and every change
- * between the two. Pure: it neither waits nor knows a world. For sim_disk.c only.
+ * between the two. Pure: it neither waits nor knows a world. For sim_disk*.c and sim_cut.c
+ * only.
  */
 #pragma once
 
@@ -38,6 +39,23 @@ struct folder {
 
 enum folder_change_kind { NAME_MADE, NAME_REMOVED, NAME_MOVED };
 
+struct change {
+    struct link link;
+    uint64_t number;
+    bool is_size;
+    uint64_t offset; /* or the new size */
+    uint64_t len;
+    char bytes[];
+};
+
+struct folder_change {
+    struct link link;
+    uint64_t number;
+    enum folder_change_kind kind;
+    struct str from, to;
+    struct inode *inode;
+};
+
 struct medium {
     struct rng rng;
     struct arena names;
@@ -61,7 +79,9 @@ bool medium_rename(struct medium *m, struct str from, struct str to);
 bool medium_unlink(struct medium *m, struct str name);
 void medium_sweep(struct medium *m); /* frees inodes that nothing names or holds */
 
-void medium_write(struct medium *m, struct inode *i, uint64_t offset, struct str bytes);
+/* The first `most` bytes of these. */
+void medium_write(struct medium *m, struct inode *i, uint64_t offset, const struct iovec *iov,
+                  unsigned count, uint64_t most);
 void medium_resize(struct medium *m, struct inode *i, uint64_t size);
 uint64_t medium_used(const struct medium *m);
 
@@ -72,3 +92,23 @@ void medium_sync_folder(struct medium *m, uint64_t up_to);
 void medium_sync_fails(struct medium *m, struct inode *i, uint64_t up_to);
 struct cut medium_power_cut(struct medium *m);
 void medium_kill(struct medium *m);
+
+/* For sim_cut.c. */
+static inline uint64_t sector_end(uint64_t at)
+{
+    return (at / SECTOR_BYTES + 1) * SECTOR_BYTES;
+}
+
+uint64_t whole_pages(uint64_t bytes);
+void image_room(struct image *g, uint64_t room);
+void image_blank_from(struct image *g, uint64_t from);
+void image_write(struct image *g, uint64_t offset, const char *bytes, uint64_t len);
+void image_copy(struct image *to, const struct image *from);
+/* False when what it needs is not there. */
+bool folder_apply(struct folder *f, const struct folder_change *c);
+void folder_copy(struct folder *to, const struct folder *from);
+/* The oldest change that is not flushed, if its number is at most that. */
+struct change *inode_first_up_to(struct inode *i, uint64_t up_to);
+void changes_drop(struct list *changes);
+/* What is seen becomes what is durable, and what is still dirty over it. */
+void inode_forget_ghosts(struct inode *i);

@@ -71,6 +71,8 @@ struct loop {
     uint32_t buffer_count;
     uint64_t randoms[RANDOM_POOL];
     uint32_t random_left;
+    struct post cancel; /* posted once, by loop_cancel */
+    atomic_bool cancelling;
     bool cancelled, entered;
     void *backend; /* the world's: struct real_loop or struct sim_loop */
 };
