@@ -22,7 +22,7 @@ static void put_cell(struct buf *out, struct str s)
 
 static void manual_type(const struct setting *row, struct buf *out)
 {
-    buf_put(out, row->is_list ? STR("list of ") : STR(""));
+    buf_put(out, row->is_list ? STR("list; each ") : STR(""));
     if (row->type == SETTING_CHOICE) {
         for (const struct setting_choice *c = row->choices; c->word != NULL; c++) {
             buf_printf(out, "%s`%s`", c == row->choices ? "" : ", ", c->word);
@@ -81,12 +81,12 @@ static void manual_table(const struct setting_table *table, struct buf *out)
         }
     }
     if (table->builtin != NULL) {
-        buf_printf(out, "\nBuilt in, for names that are not declared:\n\n```yaml\n%s```\n",
-                   table->builtin);
+        buf_printf(out, "\nBuilt in, for names that are not declared:\n\n```yaml\n%s%s```\n",
+                   table->builtin, str_ends(str_of(table->builtin), STR("\n")) ? "" : "\n");
     }
     for (size_t i = 0; i < table->row_count; i++) {
         if (table->rows[i].type == SETTING_IS_RESERVED) {
-            buf_printf(out, "\n`%s` is refused by this version: %s.\n", table->rows[i].key,
+            buf_printf(out, "\n`%s` is refused by this version (%s).\n", table->rows[i].key,
                        table->rows[i].prose);
         }
     }

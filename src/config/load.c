@@ -202,7 +202,7 @@ static void take(struct load *l, struct scope *s, struct entry *e, const struct 
         return;
     }
     if (e->row->type == SETTING_IS_RESERVED) {
-        fault_error(l->faults, pair->at, "%.*s is not offered by this version: %s",
+        fault_error(l->faults, pair->at, "%.*s is not offered by this version (%s)",
                     STR_ARG(e->path), e->row->prose);
         return;
     }

@@ -26,7 +26,7 @@
  *     SETTING_LIST("bind", ADDRESS, bind, "[\"127.0.0.1:8025\"]", 0, 0, "", RESTART, "…")
  *     SETTING("tls.key", FILE, tls_key, "", 0, 0, "", RELOAD, "…")         nested: tls: { key: … }
  *     ALIAS("max-lines", "lines-max")
- *     RESERVED("syslog", "the release that speaks to syslog")
+ *     RESERVED("syslog", "it comes with a later release")
  *
  * Its settings.c joins the two:
  *

@@ -263,7 +263,7 @@ static void keys_are_known_or_refused(void **state)
         {"yard: { track: { a: 5 } }", "yard.track.a must be a map of keys, not a text", NULL},
         {"yard: { track: [ a ] }", "yard.track must be a map", NULL},
         {"yard: { tls: 5 }", "yard.tls must be a map of keys, not a text", NULL},
-        {"yard: { crane: 5 }", "yard.crane is not offered by this version: cranes come", NULL},
+        {"yard: { crane: 5 }", "yard.crane is not offered by this version (cranes come", NULL},
         {"hooks: []", "hooks is not offered by this version", NULL},
         {"queue: { limiter: {} }", "queue.limiter is not offered by this version", NULL},
         {"signals: [ { lamp: x } ]", "name is required", NULL},
