@@ -4,6 +4,7 @@
 #include "inbound/inbound.h"
 #include "inbound/part.h"
 #include "runtime/clock.h"
+#include "runtime/sim.h"
 #include "runtime/stream.h"
 
 #include <stdlib.h>
@@ -116,6 +117,18 @@ static void play(const char *extra, void (*act)(struct scene *))
     struct scene scene = {.extra = extra, .act = act};
 
     run_alone("test", scene_fiber, &scene);
+}
+
+/* The same in a simulated world, where hours pass in no time. */
+static void play_sim(const char *extra, void (*act)(struct scene *))
+{
+    struct scene scene = {.extra = extra, .act = act};
+    struct world *w = sim_world(NULL);
+
+    loop_main(world_loop(w, "test"), scene_fiber, &scene);
+    world_run(w);
+    assert_int_equal(sim_end(w), SIM_OVER);
+    world_free(w);
 }
 
 static struct stream *client(struct scene *scene)
@@ -493,6 +506,83 @@ static void a_reload_holds_from_the_next_mail_on(void **state)
     (void)state;
 }
 
+/* Waits for the server's last words; answers how many seconds that took. */
+static int64_t seconds_until(struct stream *s, const char *want)
+{
+    struct when began = clock_now();
+    struct str last = str_of(want);
+
+    while (stream_buffered(s).len < last.len &&
+           stream_fill(s, "last words", WHEN_NEVER).code == OK) {
+    }
+    hear(s, last);
+    hear_end(s);
+    return (clock_now().ns - began.ns + NS_PER_S / 2) / NS_PER_S;
+}
+
+static void waits(struct scene *scene)
+{
+    static const char idle[] = "421 4.4.2 Idle for too long, closing connection\r\n";
+    static const char slow[] = "421 4.4.2 The message took too long, closing connection\r\n";
+    struct stream *s = client(scene);
+    struct when began;
+
+    /* No command, and half a command. */
+    talk(s, GREETED);
+    assert_int_equal(seconds_until(s, idle), 300);
+    s = client(scene);
+    talk(s, GREETED MAIL_OK "R: RCPT TO\n");
+    assert_int_equal(seconds_until(s, idle), 300);
+    /* A command that drips does not last longer. */
+    s = client(scene);
+    talk(s, GREETED);
+    began = clock_now();
+    for (int i = 0; i < 4; i++) {
+        talk(s, "R: x\n");
+        assert_int_equal(fiber_sleep(when_after(60000), WHEN_NEVER).code, OK);
+    }
+    (void)seconds_until(s, idle);
+    assert_int_equal((clock_now().ns - began.ns + NS_PER_S / 2) / NS_PER_S, 300);
+    /* Content that stops, and content that drips. */
+    s = client(scene);
+    talk(s, OPENED "C: half\n");
+    assert_int_equal(seconds_until(s, slow), 120);
+    s = client(scene);
+    talk(s, OPENED);
+    began = clock_now();
+    for (int i = 0; i < 59; i++) {
+        talk(s, "C: drip\n");
+        assert_int_equal(fiber_sleep(when_after(60000), WHEN_NEVER).code, OK);
+    }
+    (void)seconds_until(s, slow);
+    assert_int_equal((clock_now().ns - began.ns + NS_PER_S / 2) / NS_PER_S, 3600);
+    assert_int_equal(fake.accepted, 0);
+}
+
+static void nobody_may_take_for_ever(void **state)
+{
+    play_sim("  limits: { data: 2m }\n", waits);
+    (void)state;
+}
+
+static void stops_in_time(struct scene *scene)
+{
+    struct stream *s = client(scene);
+    struct when began = clock_now();
+
+    talk(s, OPENED "C: half\n");
+    inbound_stop(scene->in, 30000, WHEN_NEVER);
+    assert_int_equal((clock_now().ns - began.ns + NS_PER_S / 2) / NS_PER_S, 30);
+    hear(s, STR("421 4.3.2 Going down, closing connection\r\n"));
+    hear_end(s);
+}
+
+static void a_transaction_has_so_long_when_we_stop(void **state)
+{
+    play_sim("", stops_in_time);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -504,6 +594,8 @@ int main(void)
         cmocka_unit_test(an_address_has_so_many_sessions),
         cmocka_unit_test(stopping_lets_transactions_end),
         cmocka_unit_test(a_reload_holds_from_the_next_mail_on),
+        cmocka_unit_test(nobody_may_take_for_ever),
+        cmocka_unit_test(a_transaction_has_so_long_when_we_stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

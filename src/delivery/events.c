@@ -1,0 +1,5 @@
+#include "delivery/events.h"
+
+#define EVENT EVENT_DEFINE
+#include "delivery/events.def"
+#undef EVENT

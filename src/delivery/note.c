@@ -1,0 +1,82 @@
+/*
+ * note: a recipient's second clock has come while it waits: a delay notice is due, or its time is
+ * over. A notice that was reached always moves on, told or not (PY-05).
+ */
+#include "delivery/events.h"
+#include "delivery/part.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+
+enum { READ_AGAIN_MS = 10 * 1000 };
+
+static void note_one(struct job *j, const struct recipient *r, struct rcpt_state *s)
+{
+    const struct message *m = &j->work->parcel->message;
+    struct date now = clock_date();
+
+    if (schedule_verdict(s, now, false) == SCHEDULE_OVER) {
+        state_fail(m, r, s);
+        j->l->failed++;
+        return;
+    }
+    if (s->notice.ms > now.ms) {
+        return; /* over, but never tried: one attempt first (PY-20) */
+    }
+    if (s->owed == OWED_NONE && may_notify(m, r, NOTIFY_DELAY)) {
+        s->owed = OWED_DELAYED;
+        event_raise(&ev_delivery_delayed, f_message(m->id), f_rcpt_index(r - m->to),
+                    f_rcpt(r->address), f_attempts(s->attempts), f_next(s->next));
+    }
+    schedule_noticed(schedule_of(j, r), m->arrived, now, s);
+}
+
+static void note(struct job *j)
+{
+    struct work *w = j->work;
+
+    w->results = arena_array(&w->arena, w->to_count, sizeof *w->results);
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        w->results[i] = state_next(job_recipient(j, i));
+        note_one(j, job_recipient(j, i), &w->results[i]);
+    }
+    queue_noted(w);
+}
+
+bool note_at_once(struct job *j)
+{
+    struct work *w = j->work;
+
+    if (w->parcel == NULL) {
+        return false;
+    }
+    if (w->to == NULL) {
+        w->to_count = job_members(&w->parcel->message, w->first, &w->arena, &w->to);
+    }
+    note(j);
+    return true;
+}
+
+void note_given_up(struct job *j)
+{
+    j->work->to_count = 0;
+    queue_noted(j->work);
+}
+
+void note_fiber(void *arg)
+{
+    struct job *j = arg;
+    struct err e;
+
+    /* A store that cannot be read now is asked again: the job must not be lost from memory. */
+    for (;;) {
+        e = envelope_read(j->work, j->l->d->options.store, WHEN_NEVER);
+        if (e.code == OK) {
+            note(j);
+            return;
+        }
+        if (e.code == ERR_NOT_FOUND || fiber_sleep(when_after(READ_AGAIN_MS), WHEN_NEVER).code) {
+            note_given_up(j);
+            return;
+        }
+    }
+}

@@ -1,0 +1,371 @@
+#include "delivery/peer.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "delivery/events.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include "runtime/stream.h"
+#include "tls/tls.h"
+
+/* ---- outcomes ---- */
+
+static struct str one_line(struct arena *a, struct str text)
+{
+    struct str kept = str_head(text, RESULT_TEXT_BYTES_MAX);
+    char *copy = arena_alloc(a, kept.len + 1);
+
+    for (size_t i = 0; i < kept.len; i++) {
+        copy[i] = kept.ptr[i] == '\n' ? ' ' : kept.ptr[i];
+    }
+    return str_make(copy, kept.len);
+}
+
+struct outcome peer_failure(const struct peer_link *k, struct err e, struct arena *a)
+{
+    const char *stage = client_stage_name(k->client.stage);
+    char room[160];
+    struct str text = e.code == ERR_PROTOCOL && k->client.fault != NULL
+                          ? str_of(k->client.fault)
+                          : err_say(e, room, sizeof room);
+
+    return outcome_of(OUTCOME_LATER, e.code == ERR_TLS ? LAST_TLS : LAST_CONNECTION,
+                      err_status(e.code), arena_printf(a, "%s: %.*s", stage, STR_ARG(text)),
+                      arena_dup(a, k->key.host));
+}
+
+struct outcome peer_refusal(const struct peer_link *k, struct arena *a)
+{
+    const struct reply *said = &k->client.said;
+
+    return (struct outcome){.kind = said->code / 100u == 5 ? OUTCOME_HOST_FAILED
+                                                           : OUTCOME_LATER_REPLY,
+                            .error = LAST_REPLY,
+                            .code = said->code,
+                            .esc = said->esc,
+                            .text = one_line(a, said->text),
+                            .host = arena_dup(a, k->key.host)};
+}
+
+/* ---- opening ---- */
+
+static struct peer_link *link_new(const struct peer *key, struct stream *s)
+{
+    const struct connection_settings *c = key->connection->settings;
+    struct peer_link *k = MEM_NEW(struct peer_link);
+
+    k->key = *key;
+    k->key.plan = plan_take(key->plan);
+    k->key.helo = arena_dup(&k->arena, key->helo);
+    k->key.host = arena_dup(&k->arena, key->host);
+    k->client.stream = s;
+    k->client.helo = k->key.helo;
+    k->client.lmtp = key->lmtp;
+    k->client.times = (struct client_times){c->greeting_ms, c->ehlo_ms, c->mail_from_ms,
+                                            c->rcpt_to_ms, c->data_ms};
+    return k;
+}
+
+static void link_free(struct peer_link *k)
+{
+    client_done(&k->client);
+    if (k->client.stream != NULL) {
+        stream_close(k->client.stream);
+    }
+    plan_give(k->key.plan);
+    arena_done(&k->arena);
+    mem_free(k);
+}
+
+/* The loop's TLS clients are made when first wanted; each remembers its sessions. */
+static struct tls_client *tls_client_for(struct delivery_loop *l, enum peer_tls how)
+{
+    if (how != PEER_VERIFIED) {
+        if (l->opportunistic == NULL) {
+            l->opportunistic = tls_client_opportunistic();
+        }
+        return l->opportunistic;
+    }
+    if (l->verified == NULL && l->d->options.trust != NULL) {
+        l->verified = tls_client_verified(l->d->options.trust);
+    }
+    return l->verified;
+}
+
+/* False: *why was filled. */
+static bool handshake(struct delivery_loop *l, struct peer_link *k, struct arena *a,
+                      struct outcome *why, struct when by)
+{
+    struct tls_client *tls = tls_client_for(l, k->key.tls);
+    struct str said;
+    struct err e;
+
+    if (tls == NULL) {
+        *why = outcome_of(OUTCOME_LATER, LAST_TLS, "4.7.5",
+                          STR("no authorities are known to verify certificates by"), k->key.host);
+        return false;
+    }
+    e = tls_connect(k->client.stream, tls, k->key.host,
+                    when_within(by, k->key.tls_object->settings->handshake_ms));
+    if (e.code == OK) {
+        return true;
+    }
+    said = tls_failure(k->client.stream);
+    k->client.over = true;
+    *why = peer_failure(k, e, a);
+    why->error = LAST_TLS;
+    if (said.len > 0) {
+        why->text = arena_printf(a, "TLS: %.*s", STR_ARG(said));
+    }
+    return false;
+}
+
+enum secured { SECURED, IN_THE_CLEAR, NOT_SECURED, TLS_BROKE };
+
+/* STARTTLS, as the key wants it. NOT_SECURED and TLS_BROKE: *why was filled. */
+static enum secured secure(struct delivery_loop *l, struct peer_link *k, struct arena *a,
+                           struct outcome *why, struct when by)
+{
+    bool must_be = k->key.tls >= PEER_ENCRYPTED, yes = false;
+    struct err e;
+
+    if (!(k->client.offers & CLIENT_STARTTLS)) {
+        if (must_be) {
+            *why = outcome_of(OUTCOME_HOST_FAILED, LAST_TLS, "5.7.4",
+                              STR("STARTTLS is required here, and not offered by the host"),
+                              k->key.host);
+        }
+        return must_be ? NOT_SECURED : IN_THE_CLEAR;
+    }
+    e = client_starttls(&k->client, &yes, by);
+    if (e.code) {
+        *why = peer_failure(k, e, a);
+        return must_be ? NOT_SECURED : TLS_BROKE;
+    }
+    if (!yes) {
+        *why = peer_refusal(k, a);
+        return must_be || k->client.over ? NOT_SECURED : IN_THE_CLEAR;
+    }
+    if (!handshake(l, k, a, why, by)) {
+        return must_be ? NOT_SECURED : TLS_BROKE;
+    }
+    e = client_hello(&k->client, &yes, by);
+    if (e.code || !yes) {
+        *why = e.code ? peer_failure(k, e, a) : peer_refusal(k, a);
+        return NOT_SECURED;
+    }
+    return SECURED;
+}
+
+enum opened { OPENED, REFUSED_HERE, REFUSED_BY_HOST, RETRY_IN_THE_CLEAR };
+
+/* Greeting to the last EHLO over a fresh stream. */
+static enum opened converse(struct delivery_loop *l, struct peer_link *k, bool in_the_clear,
+                            struct arena *a, struct outcome *why, struct when by)
+{
+    bool yes = false;
+    struct err e;
+
+    if (k->key.implicit && !handshake(l, k, a, why, by)) {
+        return REFUSED_BY_HOST;
+    }
+    e = client_greet(&k->client, &yes, by);
+    if (e.code || !yes) {
+        *why = e.code ? peer_failure(k, e, a) : peer_refusal(k, a);
+        return REFUSED_BY_HOST;
+    }
+    if (k->key.implicit || in_the_clear || k->key.tls == PEER_CLEAR) {
+        return OPENED;
+    }
+    switch (secure(l, k, a, why, by)) {
+    case SECURED:
+    case IN_THE_CLEAR:
+        return OPENED;
+    case TLS_BROKE:
+        return RETRY_IN_THE_CLEAR;
+    case NOT_SECURED:
+        return REFUSED_BY_HOST;
+    }
+    never("all results were named");
+}
+
+static void tell_failed(const struct event_kind *kind, const struct peer *key,
+                        const struct outcome *why)
+{
+    char at[ADDR_BYTES];
+
+    event_raise(kind, f_host(key->host), f_remote(addr_print(&key->to, at)), f_code(why->code),
+                f_text(why->text));
+}
+
+static enum opened open_once(struct delivery_loop *l, const struct peer *key, bool in_the_clear,
+                             struct arena *a, struct peer_link **ret, struct outcome *why,
+                             struct when by)
+{
+    struct stream *s;
+    struct peer_link *k;
+    struct err e = stream_connect(key->to, key->from, &s,
+                                  when_within(by, key->connection->settings->connect_ms));
+    enum opened how;
+
+    if (e.code) {
+        char room[160], at[ADDR_BYTES];
+        struct str text = err_say(e, room, sizeof room), to = addr_print(&key->to, at);
+
+        *why = outcome_of(OUTCOME_LATER, LAST_CONNECTION, err_status(e.code),
+                          arena_printf(a, "connect to %.*s: %.*s", STR_ARG(to), STR_ARG(text)),
+                          key->host);
+        return REFUSED_HERE;
+    }
+    l->connections++;
+    k = link_new(key, s);
+    how = converse(l, k, in_the_clear, a, why, by);
+    if (how == OPENED) {
+        k->is_warm = true;
+        *ret = k;
+    } else {
+        why->host = key->host;
+        peer_end(l, k);
+    }
+    return how;
+}
+
+struct peer_link *peer_open(struct delivery_loop *l, const struct peer *key, struct arena *a,
+                            struct outcome *why, bool *next_host, struct when by)
+{
+    struct peer_link *k = NULL;
+    enum opened how = open_once(l, key, false, a, &k, why, by);
+
+    if (how == RETRY_IN_THE_CLEAR && !fiber_is_cancelled()) {
+        must(key->tls == PEER_OPTIONAL);
+        tell_failed(&ev_tls_failed, key, why);
+        how = open_once(l, key, true, a, &k, why, by);
+    }
+    if (fiber_is_cancelled() && k == NULL) {
+        *why = (struct outcome){0};
+        return NULL;
+    }
+    if (how != OPENED) {
+        tell_failed(&ev_connection_failed, key, why);
+    }
+    *next_host = how != REFUSED_HERE;
+    return k;
+}
+
+/* ---- idle links ---- */
+
+static bool is_equal(const struct peer *a, const struct peer *b)
+{
+    return addr_eq(&a->to, &b->to) && addr_eq_ip(&a->from, &b->from) && a->lmtp == b->lmtp &&
+           a->implicit == b->implicit && a->tls == b->tls && a->plan == b->plan &&
+           a->connection == b->connection && a->tls_object == b->tls_object &&
+           str_eq(a->helo, b->helo) && (a->tls < PEER_VERIFIED || str_eq(a->host, b->host));
+}
+
+bool peer_serves(const struct peer_link *k, const struct peer *key)
+{
+    return !k->client.over && is_equal(&k->key, key);
+}
+
+static void idle_remove(struct delivery_loop *l, struct peer_link *k)
+{
+    list_remove(&k->link);
+    l->idle_count--;
+    l->idle_now = l->idle_count;
+}
+
+struct peer_link *peer_take(struct delivery_loop *l, const struct peer *key)
+{
+    struct link *next;
+
+    for (struct link *at = list_last(&l->idle); at != NULL; at = next) {
+        struct peer_link *k = CONTAINER_OF(at, struct peer_link, link);
+
+        next = at->prev == &l->idle.ring ? NULL : at->prev;
+        if (!is_equal(&k->key, key)) {
+            continue;
+        }
+        idle_remove(l, k);
+        if (client_is_quiet(&k->client)) {
+            k->is_warm = false;
+            l->reuses++;
+            return k;
+        }
+        peer_end(l, k);
+    }
+    return NULL;
+}
+
+void peer_end(struct delivery_loop *l, struct peer_link *k)
+{
+    client_quit(&k->client);
+    link_free(k);
+    (void)l;
+}
+
+void peer_end_all(struct delivery_loop *l)
+{
+    struct link *at;
+
+    while ((at = list_first(&l->idle)) != NULL) {
+        struct peer_link *k = CONTAINER_OF(at, struct peer_link, link);
+
+        idle_remove(l, k);
+        peer_end(l, k);
+    }
+}
+
+/* Ends idle links when their time has come; lives while there are any. */
+static void sweep_fiber(void *arg)
+{
+    struct delivery_loop *l = arg;
+
+    while (!list_is_empty(&l->idle) && !fiber_is_cancelled()) {
+        struct when now = clock_now(), soonest = WHEN_NEVER;
+        struct link *next;
+
+        for (struct link *at = list_first(&l->idle); at != NULL; at = next) {
+            struct peer_link *k = CONTAINER_OF(at, struct peer_link, link);
+
+            next = list_next(&l->idle, at);
+            if (k->idle_until.ns <= now.ns) {
+                idle_remove(l, k);
+                peer_end(l, k);
+            } else {
+                soonest = when_earlier(soonest, k->idle_until);
+            }
+        }
+        if (!when_is_never(soonest)) {
+            (void)fiber_sleep(soonest, WHEN_NEVER);
+        }
+    }
+    l->is_sweeping = false;
+}
+
+void peer_rest(struct delivery_loop *l, struct peer_link *k)
+{
+    const struct delivery_options *o = &l->d->options;
+    int64_t idle_ms = k->key.connection->settings->idle_ms;
+    uint32_t most = o->idle_max / o->loop_count;
+
+    if (k->client.over || idle_ms == 0 || most == 0 || k->key.plan != l->plan ||
+        fiber_is_cancelled()) {
+        peer_end(l, k);
+        return;
+    }
+    if (l->idle_count >= most) {
+        struct peer_link *oldest = CONTAINER_OF(list_first(&l->idle), struct peer_link, link);
+
+        idle_remove(l, oldest);
+        peer_end(l, oldest);
+    }
+    client_rest(&k->client);
+    k->is_warm = false;
+    k->idle_until = when_after(idle_ms);
+    list_push(&l->idle, &k->link);
+    l->idle_count++;
+    l->idle_now = l->idle_count;
+    if (!l->is_sweeping) {
+        l->is_sweeping = group_spawn_now(&l->group, "idle", sweep_fiber, l).code == OK;
+    }
+}

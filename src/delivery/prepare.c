@@ -1,0 +1,250 @@
+/*
+ * prepare: which way a job goes, before it may have a slot. Strategies are evaluated for each of
+ * its recipients; where all go is looked up.
+ */
+#include "base/check.h"
+#include "delivery/events.h"
+#include "delivery/part.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+
+enum { STRATEGY_WAIT_MS = 60 * 1000, STORE_WAIT_MS = 60 * 1000 };
+
+void job_waits(struct job *j, enum wait_reason reason, int64_t ms, struct str text)
+{
+    struct date until = date_add(clock_date(), ms);
+
+    event_raise(&ev_delivery_waits, f_message(j->work->message), f_rcpt_index(j->work->first),
+                f_reason(str_of(wait_reason_name(reason))), f_text(text), f_until(until));
+    queue_prepared(j->work, PREPARED_WAIT, STR_EMPTY, reason, until, text);
+}
+
+struct err envelope_read(struct work *w, struct store *s, struct when by)
+{
+    if (w->parcel == NULL) {
+        struct err e = store_fetch(s, w->message, &w->parcel, by);
+
+        if (e.code) {
+            return e;
+        }
+        w->to = NULL;
+    }
+    if (w->to == NULL) {
+        w->to_count = job_members(&w->parcel->message, w->first, &w->arena, &w->to);
+    }
+    return ERR_OK;
+}
+
+static struct subject subject_of(const struct job *j, uint32_t at)
+{
+    return (struct subject){.message = &j->work->parcel->message,
+                            .recipient = job_recipient(j, at),
+                            .facts = {.now = clock_date(), .mx = STR_EMPTY}};
+}
+
+/* A decision that is none. */
+static bool waits_for_strategy(struct job *j, const char *which, const struct decision *d)
+{
+    struct arena *a = &j->work->arena;
+    struct str place = decision_place(d, a);
+    struct str why = d->status == DECISION_NEEDS
+                         ? arena_printf(a, "it needs a look-up (%s) that is not offered here",
+                                        expr_lookup_name(d->lookup.kind))
+                         : d->why;
+
+    job_waits(j, d->status == DECISION_NEEDS ? WAIT_LOOKUP : WAIT_STRATEGY, STRATEGY_WAIT_MS,
+              arena_printf(a, "%s strategy at %.*s: %.*s", which, STR_ARG(place), STR_ARG(why)));
+    return false;
+}
+
+/* The recipients go different ways: their hints are put right and they become jobs of their own. No
+ * attempt is spent and no time changes. */
+static void part(struct job *j, const struct plan_route *const *routes)
+{
+    struct work *w = j->work;
+
+    w->results = arena_array(&w->arena, w->to_count, sizeof *w->results);
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        w->results[i] = state_next(job_recipient(j, i));
+        w->results[i].site = plan_site(routes[i], job_recipient(j, i)->address, &w->arena);
+    }
+    queue_prepared(w, PREPARED_RESULTS, STR_EMPTY, WAIT_NOT_DUE, DATE_NEVER, STR_EMPTY);
+}
+
+static bool goes_elsewhere(const struct job *j, const struct plan_route *route, uint32_t at)
+{
+    return route != j->route ||
+           (route->settings->type == ROUTE_MX &&
+            !str_eq_nocase(address_domain(job_recipient(j, at)->address), j->domain));
+}
+
+/* False: the answer was given. */
+static bool decide_routes(struct job *j)
+{
+    struct work *w = j->work;
+    const struct plan_route **routes = arena_array(&w->arena, w->to_count, sizeof(void *));
+    bool is_one = true;
+
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        struct subject s = subject_of(j, i);
+        struct decision d;
+
+        routes[i] = decide_route(w->plan, &s, &w->arena, &d);
+        if (routes[i] == NULL) {
+            return waits_for_strategy(j, "route", &d);
+        }
+        if (i == 0) {
+            j->route = routes[0];
+            j->domain = routes[0]->settings->type == ROUTE_MX
+                            ? address_domain(job_recipient(j, 0)->address)
+                            : STR_EMPTY;
+        }
+        is_one = is_one && !goes_elsewhere(j, routes[i], i);
+    }
+    if (!is_one) {
+        part(j, routes);
+    }
+    return is_one;
+}
+
+static bool decide_rest(struct job *j)
+{
+    struct work *w = j->work;
+
+    j->connections = arena_array(&w->arena, w->to_count, sizeof(void *));
+    j->tls = arena_array(&w->arena, w->to_count, sizeof(void *));
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        struct subject s = subject_of(j, i);
+        struct decision d;
+
+        if (!plan_is_late(w->plan, STRATEGY_CONNECTION)) {
+            j->connections[i] = decide_connection(w->plan, &s, &w->arena, &d);
+            if (j->connections[i] == NULL) {
+                return waits_for_strategy(j, "connection", &d);
+            }
+        }
+        /* A late list is asked here too, for what the domain wants; the stronger answer counts. */
+        j->tls[i] = decide_tls(w->plan, &s, &w->arena, &d);
+        if (j->tls[i] == NULL) {
+            return waits_for_strategy(j, "tls", &d);
+        }
+    }
+    return true;
+}
+
+static void answer_ready(struct job *j)
+{
+    struct work *w = j->work;
+    struct str site = plan_site(j->route, job_recipient(j, 0)->address, &w->arena);
+
+    if (j->connections[0] != NULL) {
+        w->rests = j->connections[0]->settings->rest;
+    }
+    queue_prepared(w, PREPARED_READY, site, WAIT_NO_SLOT, DATE_NEVER, STR_EMPTY);
+}
+
+static void answer_results(struct job *j, const struct outcome *all)
+{
+    struct work *w = j->work;
+    struct str site = j->route ? plan_site(j->route, job_recipient(j, 0)->address, &w->arena)
+                               : STR_EMPTY;
+
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        j->outcomes[i] = *all;
+    }
+    results_of(j, 0);
+    queue_prepared(w, PREPARED_RESULTS, site, WAIT_NOT_DUE, DATE_NEVER, STR_EMPTY);
+}
+
+/* Whether the time of all is over: then nothing is tried any more (PY-20 lets those through that
+ * were never tried). */
+static bool are_over(const struct job *j)
+{
+    struct date now = clock_date();
+
+    for (uint32_t i = 0; i < j->work->to_count; i++) {
+        if (schedule_verdict(&job_recipient(j, i)->state, now, false) == SCHEDULE_WAITS) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void answer_over(struct job *j)
+{
+    struct work *w = j->work;
+
+    w->results = arena_array(&w->arena, w->to_count, sizeof *w->results);
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        w->results[i] = state_next(job_recipient(j, i));
+        state_fail(&w->parcel->message, job_recipient(j, i), &w->results[i]);
+    }
+    queue_prepared(w, PREPARED_RESULTS, STR_EMPTY, WAIT_NOT_DUE, DATE_NEVER, STR_EMPTY);
+}
+
+/* All that needs no waiting. False: the answer was given. */
+static bool decide(struct job *j)
+{
+    struct work *w = j->work;
+
+    j->outcomes = arena_array(&w->arena, w->to_count, sizeof *j->outcomes);
+    if (w->to_count == 0 || are_over(j)) {
+        answer_over(j);
+        return false;
+    }
+    j->is_decided = decide_routes(j) && decide_rest(j);
+    return j->is_decided;
+}
+
+bool prepare_at_once(struct job *j)
+{
+    struct work *w = j->work;
+
+    if (w->parcel == NULL) {
+        return false;
+    }
+    if (w->to == NULL) {
+        w->to_count = job_members(&w->parcel->message, w->first, &w->arena, &w->to);
+    }
+    if (!decide(j)) {
+        return true;
+    }
+    if (!hosts_known(j)) {
+        return false;
+    }
+    answer_ready(j);
+    return true;
+}
+
+void prepare_fiber(void *arg)
+{
+    struct job *j = arg;
+    struct outcome all = {0};
+    char why[160];
+
+    if (!j->is_decided) {
+        struct err e = envelope_read(j->work, j->l->d->options.store, WHEN_NEVER);
+
+        if (e.code == ERR_NOT_FOUND) { /* no longer stored: nothing is left to do */
+            j->work->to_count = 0;
+            queue_prepared(j->work, PREPARED_RESULTS, STR_EMPTY, WAIT_NOT_DUE, DATE_NEVER,
+                           STR_EMPTY);
+            return;
+        }
+        if (e.code) {
+            job_waits(j, WAIT_STORE, STORE_WAIT_MS,
+                      arena_dup(&j->work->arena, err_say(e, why, sizeof why)));
+            return;
+        }
+        if (!decide(j)) {
+            return;
+        }
+    }
+    if (hosts_known(j) || hosts_find(j, &all, WHEN_NEVER)) {
+        answer_ready(j);
+    } else if (all.kind == OUTCOME_NONE) {
+        job_waits(j, WAIT_LOOKUP, 1000, STR("the look-up was cut short"));
+    } else {
+        answer_results(j, &all);
+    }
+}

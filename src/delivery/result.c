@@ -1,0 +1,206 @@
+/*
+ * result: from what the hosts said to what is stored.
+ *
+ * 1. A failure for now asks the schedule strategy again, so a recipient may change its queue; and
+ *    the route strategy, for the hint by which jobs are grouped.
+ * 2. What was not asked spends no attempt.
+ * 3. A failure of mail that nobody can be told about is dropped, loudly.
+ */
+#include "base/check.h"
+#include "delivery/events.h"
+#include "delivery/part.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include "runtime/random.h"
+#include "smtp/answer.h"
+
+enum { NOT_ASKED_WAIT_MS = 60 * 1000, FALLBACK_TOLD_MS = 60 * 1000 };
+
+void outcome_add(struct outcome *o, const struct outcome *more)
+{
+    if (!outcome_is_final(o) && more->kind >= o->kind && more->kind != OUTCOME_NONE) {
+        *o = *more;
+    }
+}
+
+static struct enhanced status_parse(const char *status)
+{
+    return (struct enhanced){(uint8_t)(status[0] - '0'), (uint16_t)(status[2] - '0'),
+                             (uint16_t)(status[4] - '0')};
+}
+
+struct outcome outcome_of(enum outcome_kind kind, enum last_error error, const char *status,
+                          struct str text, struct str host)
+{
+    struct outcome o = {.kind = kind, .error = error, .text = text, .host = host};
+
+    o.esc = status_parse(status);
+    if (status[5] != '\0') { /* "5.1.10" */
+        o.esc.detail = (uint16_t)(o.esc.detail * 10 + (status[5] - '0'));
+    }
+    return o;
+}
+
+struct rcpt_state state_next(const struct recipient *r)
+{
+    struct rcpt_state s = r->state;
+
+    s.version++;
+    return s;
+}
+
+/* Reports about reports do not exist, whatever their sender is. */
+static bool has_somebody_to_tell(const struct message *m)
+{
+    return m->sender.len > 0 && m->source != SOURCE_DSN && m->source != SOURCE_REPORT;
+}
+
+bool may_notify(const struct message *m, const struct recipient *r, uint8_t what)
+{
+    uint8_t wanted = r->notify != 0 ? r->notify : NOTIFY_FAILURE | NOTIFY_DELAY;
+
+    return has_somebody_to_tell(m) && (wanted & what) != 0;
+}
+
+static void tell(const struct event_kind *kind, const struct message *m, const struct recipient *r,
+                 const struct rcpt_state *s, int64_t duration_us)
+{
+    const struct last_result *last = &s->last;
+    char status[ENHANCED_BYTES];
+
+    event_raise(kind, f_message(m->id), f_rcpt_index(r - m->to), f_rcpt(r->address),
+                f_sender(m->sender), f_queue(r->state.queue), f_host(last->host),
+                f_code(last->code), f_status(enhanced_print(last->esc, status)), f_text(last->text),
+                f_attempts(s->attempts), f_next(s->next), f_duration(duration_us));
+}
+
+void state_fail(const struct message *m, const struct recipient *r, struct rcpt_state *s)
+{
+    if (s->last.error == LAST_NONE) {
+        s->last = (struct last_result){.error = LAST_IO,
+                                       .esc = {5, 4, 7},
+                                       .text = STR("its time was over before it could be tried"),
+                                       .host = STR("localhost"),
+                                       .at = clock_date()};
+    }
+    s->status = RCPT_FAILED;
+    s->owed = may_notify(m, r, NOTIFY_FAILURE) ? OWED_FAILED : OWED_NONE;
+    s->notice = DATE_NEVER;
+    tell(&ev_delivery_failed, m, r, s, 0);
+    if (!has_somebody_to_tell(m)) {
+        tell(&ev_double_bounce, m, r, s, 0);
+    }
+}
+
+static const struct schedule *schedule_default(const struct plan *p)
+{
+    for (size_t i = 0; i < p->schedule_count; i++) {
+        if (str_eq(p->schedules[i].name, STR("default"))) {
+            return &p->schedules[i];
+        }
+    }
+    never("a plan has a schedule named default");
+}
+
+const struct schedule *schedule_of(struct job *j, const struct recipient *r)
+{
+    struct arena *a = &j->work->arena;
+    struct subject s = {.message = &j->work->parcel->message,
+                        .recipient = r,
+                        .facts = {.now = clock_date(), .mx = STR_EMPTY}};
+    struct decision d = {0};
+    const struct schedule *chosen = decide_schedule(j->work->plan, &s, a, &d);
+
+    if ((chosen == NULL || d.is_fallback) && j->l->fallback_told.ns <= clock_now().ns) {
+        struct str place = decision_place(&d, a);
+
+        j->l->fallback_told = when_after(FALLBACK_TOLD_MS);
+        event_raise(&ev_schedule_fallback, f_message(j->work->message), f_rcpt(r->address),
+                    f_name(d.name), f_text(d.why), f_rule(place));
+    }
+    return chosen != NULL ? chosen : schedule_default(j->work->plan);
+}
+
+static void fail_for_now(struct job *j, const struct recipient *r, struct rcpt_state *s,
+                         int64_t duration_us)
+{
+    const struct message *m = &j->work->parcel->message;
+    struct arena *a = &j->work->arena;
+    struct recipient changed = *r;
+    struct decision d;
+    const struct plan_route *route;
+
+    changed.state = *s;
+    if (schedule_failed(schedule_of(j, &changed), m->arrived, clock_date(), (uint32_t)random_u64(),
+                        s) == SCHEDULE_OVER) {
+        state_fail(m, r, s);
+        return;
+    }
+    changed.state = *s;
+    struct subject subject = {
+        .message = m, .recipient = &changed, .facts = {.now = clock_date(), .mx = STR_EMPTY}};
+
+    route = decide_route(j->work->plan, &subject, a, &d);
+    if (route != NULL) {
+        s->site = plan_site(route, r->address, a);
+    }
+    tell(&ev_delivery_deferred, m, r, s, duration_us);
+    j->l->deferred++;
+}
+
+static void done(struct job *j, const struct recipient *r, const struct outcome *o,
+                 struct rcpt_state *s, int64_t duration_us)
+{
+    const struct message *m = &j->work->parcel->message;
+
+    s->status = RCPT_DELIVERED;
+    s->notice = DATE_NEVER;
+    s->owed = OWED_NONE;
+    if (may_notify(m, r, NOTIFY_SUCCESS)) {
+        s->owed = o->is_local ? OWED_DELIVERED : o->is_relayed ? OWED_RELAYED : OWED_NONE;
+    }
+    tell(&ev_delivery_done, m, r, s, duration_us);
+    j->l->delivered++;
+}
+
+void results_of(struct job *j, int64_t duration_us)
+{
+    struct work *w = j->work;
+    const struct message *m = &w->parcel->message;
+    struct date now = clock_date();
+
+    w->results = arena_array(&w->arena, w->to_count, sizeof *w->results);
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        const struct recipient *r = job_recipient(j, i);
+        const struct outcome *o = &j->outcomes[i];
+        struct rcpt_state *s = &w->results[i];
+
+        *s = state_next(r);
+        if (o->kind == OUTCOME_NONE) {
+            s->next = date_add(now, NOT_ASKED_WAIT_MS);
+            continue;
+        }
+        s->last = (struct last_result){.error = o->error,
+                                       .code = o->code,
+                                       .esc = o->esc,
+                                       .text = str_head(o->text, RESULT_TEXT_BYTES_MAX),
+                                       .host = o->host,
+                                       .at = now};
+        switch (o->kind) {
+        case OUTCOME_DONE:
+            done(j, r, o, s, duration_us);
+            break;
+        case OUTCOME_FAILED:
+        case OUTCOME_HOST_FAILED:
+            state_fail(m, r, s);
+            j->l->failed++;
+            break;
+        case OUTCOME_LATER:
+        case OUTCOME_LATER_REPLY:
+            fail_for_now(j, r, s, duration_us);
+            break;
+        case OUTCOME_NONE:
+            never("handled above");
+        }
+    }
+}

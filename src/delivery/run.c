@@ -1,0 +1,532 @@
+/*
+ * run: a slot's time. One connection at work, as many jobs of a site as the queue gives.
+ *
+ * 1. Hosts are asked in order, each for the recipients that have no final answer yet (PY-08).
+ * 2. Once content was sent no other host is asked for those it was sent for, whatever the answer;
+ *    without an answer they may have been taken.
+ * 3. Recipients whose connection or TLS decisions differ never share a transaction.
+ * 4. A link that had been idle and turns out to be dead was no attempt: a fresh one is opened.
+ */
+#include "base/check.h"
+#include "delivery/events.h"
+#include "delivery/part.h"
+#include "delivery/peer.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include "runtime/random.h"
+
+struct run {
+    struct job *j;
+    struct delivery_loop *l;
+    struct peer_link *link; /* at hand from the job before; NULL: none */
+    struct buf content;     /* what the store read, when it did not lie in memory */
+    bool *skip;             /* recipients that this host has answered or cannot serve */
+    bool *tried;            /* at this address */
+    bool is_accepted;       /* a peer said something to a transaction but 421 */
+    struct str why;         /* the latest failure of a connection */
+};
+
+/* Recipients of one transaction, or of several after each other with the same peer. */
+struct party {
+    uint32_t *at; /* positions in the job */
+    uint32_t count;
+    const struct plan_connection *connection;
+    const struct plan_tls *tls;
+};
+
+/* ---- decisions for a host and address ---- */
+
+static bool tls_is_stronger(const struct plan_tls *a, const struct plan_tls *b)
+{
+    return a->settings->starttls > b->settings->starttls ||
+           (a->settings->starttls == b->settings->starttls && !a->settings->allow_invalid_certs &&
+            b->settings->allow_invalid_certs);
+}
+
+/* False: there is no decision; the recipient waits, no attempt spent. */
+static bool decide_late(struct run *r, const struct host *h, const struct addr *to, uint32_t at,
+                        const struct plan_connection **connection, const struct plan_tls **tls)
+{
+    struct job *j = r->j;
+    struct arena *a = &j->work->arena;
+    const struct plan *plan = j->work->plan;
+    struct subject s = {.message = &j->work->parcel->message,
+                        .recipient = job_recipient(j, at),
+                        .facts = {.now = clock_date(), .mx = h->name, .remote_ip = *to}};
+    struct decision d = {0};
+
+    *connection = j->connections[at];
+    *tls = j->tls[at];
+    if (*connection == NULL) {
+        *connection = decide_connection(plan, &s, a, &d);
+    }
+    if (*connection != NULL && plan_is_late(plan, STRATEGY_TLS)) {
+        *tls = decide_tls(plan, &s, a, &d);
+        if (*tls != NULL && tls_is_stronger(j->tls[at], *tls)) {
+            *tls = j->tls[at];
+        }
+    }
+    if (*connection == NULL || *tls == NULL) {
+        j->outcomes[at].text = d.why;
+        event_raise(&ev_delivery_waits, f_message(j->work->message), f_rcpt(s.recipient->address),
+                    f_reason(STR("strategy")), f_text(d.why));
+        return false;
+    }
+    return true;
+}
+
+/* The next recipients that are to be served at this address together; count 0: no more. */
+static void party_next(struct run *r, const struct host *h, const struct addr *to,
+                       struct party *ret)
+{
+    struct job *j = r->j;
+
+    ret->count = 0;
+    for (uint32_t i = 0; i < j->work->to_count; i++) {
+        const struct plan_connection *connection;
+        const struct plan_tls *tls;
+
+        if (outcome_is_final(&j->outcomes[i]) || r->skip[i] || r->tried[i]) {
+            continue;
+        }
+        if (!decide_late(r, h, to, i, &connection, &tls)) {
+            r->skip[i] = true;
+            continue;
+        }
+        if (ret->count == 0) {
+            ret->connection = connection;
+            ret->tls = tls;
+        }
+        if (connection == ret->connection && tls == ret->tls) {
+            r->tried[i] = true;
+            ret->at[ret->count++] = i;
+        }
+    }
+}
+
+static struct addr source_of(const struct connection_settings *c, uint8_t family)
+{
+    struct addr from = {0};
+    uint32_t seen = 0;
+
+    for (size_t i = 0; i < c->source_ips.count; i++) {
+        if (c->source_ips.items[i].family == family && random_below(++seen) == 0) {
+            from = c->source_ips.items[i];
+        }
+    }
+    return from;
+}
+
+static enum peer_tls tls_of(const struct route_settings *r, const struct tls_settings *t)
+{
+    if (r->type == ROUTE_RELAY && r->tls_implicit) {
+        return r->tls_allow_invalid_certs ? PEER_ENCRYPTED : PEER_VERIFIED;
+    }
+    switch (t->starttls) {
+    case TLS_DISABLE:
+        return PEER_CLEAR;
+    case TLS_OPTIONAL:
+        return PEER_OPTIONAL;
+    case TLS_REQUIRE:
+        return t->allow_invalid_certs ? PEER_ENCRYPTED : PEER_VERIFIED;
+    }
+    never("all policies were named");
+}
+
+static struct peer peer_of(const struct run *r, const struct host *h, const struct addr *to,
+                           const struct party *p)
+{
+    const struct route_settings *route = r->j->route->settings;
+
+    return (struct peer){.to = *to,
+                         .from = source_of(p->connection->settings, to->family),
+                         .lmtp = route->type == ROUTE_LOCAL ||
+                                 (route->type == ROUTE_RELAY && route->protocol == PROTOCOL_LMTP),
+                         .implicit = route->type == ROUTE_RELAY && route->tls_implicit,
+                         .tls = tls_of(route, p->tls->settings),
+                         .helo = p->connection->ehlo_hostname,
+                         .host = h->name,
+                         .connection = p->connection,
+                         .tls_object = p->tls,
+                         .plan = r->j->work->plan};
+}
+
+/* ---- the link ---- */
+
+static void put_away(struct run *r)
+{
+    if (r->link != NULL) {
+        peer_rest(r->l, r->link);
+        r->link = NULL;
+    }
+}
+
+/* The link at hand, an idle one, or a new one; NULL: the party has its outcome. */
+static struct peer_link *link_for(struct run *r, const struct peer *key, const struct party *p,
+                                  struct when by)
+{
+    struct job *j = r->j;
+    struct outcome why = {0};
+    bool next_host = false;
+
+    if (r->link != NULL && peer_serves(r->link, key)) {
+        return r->link;
+    }
+    put_away(r);
+    r->link = peer_take(r->l, key);
+    if (r->link == NULL) {
+        r->link = peer_open(r->l, key, &j->work->arena, &why, &next_host, by);
+    }
+    if (r->link == NULL) {
+        r->why = why.text;
+        for (uint32_t i = 0; i < p->count; i++) {
+            outcome_add(&j->outcomes[p->at[i]], &why);
+            r->skip[p->at[i]] = next_host;
+        }
+    }
+    return r->link;
+}
+
+/* ---- one transaction ---- */
+
+static struct err content_read(void *ctx, uint64_t offset, struct str *ret, struct when by)
+{
+    struct run *r = ctx;
+    struct parcel *p = r->j->work->parcel;
+
+    if (offset < p->head.len) {
+        *ret = str_skip(buf_str(&p->head), (size_t)offset);
+        return ERR_OK;
+    }
+    return store_content(r->l->d->options.store, p, offset, &r->content, ret, by);
+}
+
+static const struct {
+    const char *status, *text;
+} lacks[] = {
+    [CLIENT_LACKS_BINARY] = {"5.6.1", "the host takes no binary content (BINARYMIME), and content "
+                                      "is never converted here"},
+    [CLIENT_LACKS_8BIT] = {"5.6.3", "the host takes no 8-bit content (8BITMIME), and content is "
+                                    "never converted here"},
+    [CLIENT_LACKS_UTF8] = {"5.6.7", "the host takes no addresses or header fields in UTF-8 "
+                                    "(SMTPUTF8)"},
+    [CLIENT_LACKS_SIZE] = {"5.3.4", "the message is larger than the host says it takes"},
+};
+
+static void fill_mail(struct run *r, struct client_mail *m)
+{
+    const struct message *from = &r->j->work->parcel->message;
+
+    *m = (struct client_mail){.sender = from->sender,
+                              .envid = from->envid,
+                              .ret = from->ret,
+                              .body = from->body,
+                              .smtputf8 = from->smtputf8,
+                              .hasty = r->link->is_warm,
+                              .size = from->size,
+                              .content = content_read,
+                              .ctx = r,
+                              .to = m->to,
+                              .arena = &r->j->work->arena};
+}
+
+static void fill_rcpt(const struct recipient *from, struct client_rcpt *to)
+{
+    *to = (struct client_rcpt){
+        .address = from->address, .orcpt = from->orcpt, .notify = from->notify};
+}
+
+/* What this host can never do for a recipient is an outcome before a word is said. */
+static bool is_lacking(struct run *r, struct client_mail *m, uint32_t at, struct client_rcpt *one)
+{
+    struct job *j = r->j;
+    const struct message *from = &j->work->parcel->message;
+    struct client_mail alone = *m;
+    enum client_lack lack;
+
+    alone.to = one;
+    alone.to_count = 1;
+    lack = client_lacks(&r->link->client, &alone, from->utf8_headers);
+    if (lack == CLIENT_LACKS_NOTHING ||
+        (lack == CLIENT_LACKS_8BIT &&
+         r->link->key.connection->settings->eight_bit == EIGHT_BIT_SEND)) {
+        return false;
+    }
+
+    struct outcome o = outcome_of(OUTCOME_HOST_FAILED, LAST_REPLY, lacks[lack].status,
+                                  str_of(lacks[lack].text), r->link->key.host);
+
+    o.host = arena_dup(&j->work->arena, o.host);
+    outcome_add(&j->outcomes[at], &o);
+    r->skip[at] = true;
+    r->is_accepted = true; /* the host is well */
+    return true;
+}
+
+static struct outcome outcome_of_fate(struct run *r, const struct client_mail *m,
+                                      const struct client_rcpt *to, struct err e)
+{
+    struct arena *a = &r->j->work->arena;
+    bool is_content = to->stage == CLIENT_AT_END;
+    struct outcome o = {.code = to->code,
+                        .esc = to->esc,
+                        .text = to->text,
+                        .error = LAST_REPLY,
+                        .host = arena_dup(a, r->link->key.host)};
+
+    switch (to->fate) {
+    case CLIENT_TAKEN:
+        o.kind = OUTCOME_DONE;
+        o.error = LAST_NONE;
+        o.is_local = r->link->key.lmtp;
+        o.is_relayed = !(r->link->client.offers & CLIENT_DSN);
+        return o;
+    case CLIENT_REFUSED:
+        o.kind = to->code / 100 == 5 ? OUTCOME_FAILED : OUTCOME_LATER_REPLY;
+        o.is_last = is_content;
+        return o;
+    case CLIENT_OPEN:
+    case CLIENT_GOOD:
+    case CLIENT_LATER:
+        break;
+    }
+    if (e.code == OK) {
+        return outcome_of(OUTCOME_LATER, LAST_CONNECTION, "4.4.2",
+                          STR("the host ended the conversation"), o.host);
+    }
+    if (err_class(e.code) == ERR_CLASS_OURS && e.code != ERR_CANCELLED) {
+        char room[160];
+
+        o = outcome_of(OUTCOME_LATER, LAST_IO, err_status(e.code),
+                       arena_dup(a, err_say(e, room, sizeof room)), STR("localhost"));
+        o.is_last = true; /* our own store: no host can help */
+        return o;
+    }
+    o = peer_failure(r->link, e, a);
+    if (m->sent) {
+        o.text = arena_printf(a, "%.*s; the message may have been taken", STR_ARG(o.text));
+        o.is_last = true;
+    }
+    return o;
+}
+
+/* Whether the peer was dead all along: an idle link that closed before it said anything. */
+static bool was_dead(const struct run *r, const struct client_mail *m, struct err e)
+{
+    return !r->link->is_warm && !m->accepted && !m->sent &&
+           (e.code == ERR_CLOSED || e.code == ERR_NETWORK ||
+            (e.code == OK && r->link->client.said.code == 421 &&
+             r->link->client.stage == CLIENT_AT_MAIL));
+}
+
+enum spoken { SPOKEN, SPOKEN_TO_THE_DEAD };
+
+static enum spoken transact(struct run *r, struct client_mail *m, const uint32_t *at,
+                            struct when by)
+{
+    struct client *c = &r->link->client;
+    struct job *j = r->j;
+    struct err e;
+
+    c->slowest_ns = 0;
+    e = client_send(c, m, by);
+    r->l->transactions++;
+    if (was_dead(r, m, e)) {
+        return SPOKEN_TO_THE_DEAD;
+    }
+    r->link->is_warm = true;
+    if (m->accepted) {
+        slot_accepted(j->slot, c->slowest_ns / NS_PER_MS);
+    }
+    r->is_accepted = r->is_accepted || m->accepted;
+    for (uint32_t i = 0; i < m->to_count; i++) {
+        const struct client_rcpt *to = &m->to[i];
+        struct outcome o;
+
+        if (e.code == ERR_CANCELLED && !m->sent && to->fate < CLIENT_TAKEN) {
+            continue; /* the server stops: this was no attempt */
+        }
+        if (to->fate == CLIENT_LATER && !c->over) {
+            r->skip[at[i]] = false;
+            continue;
+        }
+        o = outcome_of_fate(r, m, to, e);
+        r->is_accepted = r->is_accepted || (o.code != 0 && o.code != 421);
+        if (o.code == 0 || o.code == 421) {
+            r->why = o.text;
+        }
+        outcome_add(&j->outcomes[at[i]], &o);
+        r->skip[at[i]] = true;
+    }
+    return SPOKEN;
+}
+
+/* ---- a host, an address, a party ---- */
+
+static uint32_t batch_max(const struct run *r, const struct party *p)
+{
+    uint32_t most = p->connection->settings->rcpts_per_transaction;
+    uint32_t theirs = r->link->client.rcpts_max;
+
+    return theirs > 0 && theirs < most ? theirs : most;
+}
+
+/* As many transactions as the party needs at this peer. */
+static void serve(struct run *r, const struct peer *key, const struct party *p, struct when by)
+{
+    struct job *j = r->j;
+    struct arena *a = &j->work->arena;
+    struct client_mail m = {.to = arena_array(a, p->count, sizeof *m.to)};
+    uint32_t *at = arena_array(a, p->count, sizeof *at);
+
+    for (bool more = true; more && !fiber_is_cancelled();) {
+        if (r->link == NULL && link_for(r, key, p, by) == NULL) {
+            return;
+        }
+
+        uint32_t most = batch_max(r, p);
+
+        more = false;
+        fill_mail(r, &m);
+        for (uint32_t i = 0; i < p->count; i++) {
+            uint32_t to = p->at[i];
+
+            if (outcome_is_final(&j->outcomes[to]) || r->skip[to]) {
+                continue;
+            }
+            if (m.to_count == most) {
+                more = true;
+                break;
+            }
+            fill_rcpt(job_recipient(j, to), &m.to[m.to_count]);
+            if (!is_lacking(r, &m, to, &m.to[m.to_count])) {
+                at[m.to_count++] = to;
+            }
+        }
+        if (m.to_count == 0) {
+            return;
+        }
+
+        enum spoken how = transact(r, &m, at, by);
+
+        for (uint32_t i = 0; i < m.to_count; i++) {
+            more = more || how == SPOKEN_TO_THE_DEAD || m.to[i].fate == CLIENT_LATER;
+        }
+        if (r->link->client.over) {
+            peer_end(r->l, r->link);
+            r->link = NULL;
+            more = more && how == SPOKEN_TO_THE_DEAD;
+        }
+    }
+}
+
+static void ask_host(struct run *r, const struct host *h, struct party *p, struct when by)
+{
+    struct job *j = r->j;
+    uint32_t count = j->work->to_count;
+
+    memset(r->skip, 0, count * sizeof *r->skip);
+    for (uint32_t i = 0; i < count && h->addr_count == 0; i++) {
+        if (!outcome_is_final(&j->outcomes[i])) {
+            outcome_add(&j->outcomes[i], &h->failure);
+        }
+    }
+    for (size_t k = 0; k < h->addr_count && !fiber_is_cancelled(); k++) {
+        memset(r->tried, 0, count * sizeof *r->tried);
+        for (;;) {
+            party_next(r, h, &h->addrs[k], p);
+            if (p->count == 0) {
+                break;
+            }
+
+            struct peer key = peer_of(r, h, &h->addrs[k], p);
+
+            if (link_for(r, &key, p, by) != NULL) {
+                serve(r, &key, p, by);
+            }
+        }
+    }
+}
+
+static bool all_final(const struct job *j)
+{
+    for (uint32_t i = 0; i < j->work->to_count; i++) {
+        if (!outcome_is_final(&j->outcomes[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void attempt(struct run *r, struct when by)
+{
+    struct job *j = r->j;
+    struct arena *a = &j->work->arena;
+    uint32_t count = j->work->to_count;
+    struct party p = {.at = arena_array(a, count, sizeof *p.at)};
+
+    r->skip = arena_array(a, count, sizeof *r->skip);
+    r->tried = arena_array(a, count, sizeof *r->tried);
+    r->is_accepted = false;
+    r->why = STR_EMPTY;
+    for (size_t i = 0; i < j->host_count && !all_final(j) && !fiber_is_cancelled(); i++) {
+        ask_host(r, &j->hosts[i], &p, by);
+    }
+    /* What no host can do is a failure for good. */
+    for (uint32_t i = 0; i < count; i++) {
+        if (j->outcomes[i].kind == OUTCOME_HOST_FAILED) {
+            j->outcomes[i].kind = OUTCOME_FAILED;
+        }
+    }
+}
+
+static bool is_maildir(const struct job *j)
+{
+    return j->route->settings->type == ROUTE_LOCAL &&
+           j->route->settings->deliver == DELIVER_MAILDIR;
+}
+
+/* One job; false: the slot has ended. */
+static bool run_job(struct run *r, struct when by)
+{
+    struct job *j = r->j;
+    struct slot *slot = j->slot;
+    struct work *next = NULL;
+    struct when began = clock_now();
+
+    if (is_maildir(j)) {
+        maildir_deliver(j, by);
+        slot_accepted(slot, (clock_now().ns - began.ns) / NS_PER_MS);
+        r->is_accepted = true;
+    } else {
+        attempt(r, by);
+    }
+    results_of(j, (clock_now().ns - began.ns) / 1000);
+    if (fiber_is_cancelled()) {
+        slot_end(slot, j->work);
+        return false;
+    }
+    if (!r->is_accepted) {
+        slot_failed(slot, j->work, r->why);
+        return false;
+    }
+    if (slot_next(slot, j->work, &next, by).code || next == NULL) {
+        return false;
+    }
+    r->j = job_of(next);
+    r->j->slot = slot;
+    r->j->l = r->l;
+    return true;
+}
+
+void run_fiber(void *arg)
+{
+    struct job *j = arg;
+    struct run r = {.j = j, .l = j->l};
+
+    while (run_job(&r, WHEN_NEVER)) {
+        /* the queue had more for this site */
+    }
+    put_away(&r);
+    buf_done(&r.content);
+}
