@@ -172,7 +172,8 @@ static void yard_bdat(struct yard_session *s, struct str arg)
 static void yard_starttls(struct yard_session *s)
 {
     struct yard_host *h = s->host;
-    struct tls_server *t = tls_server_sim(str_of(h->tls_names), true, h->broken_tls);
+    struct tls_server *t = tls_server_sim(
+        (struct tls_sim){str_of(h->tls_names), true, h->broken_tls});
 
     yard_say(s, STR("220 go"));
     (void)stream_flush(s->stream, WHEN_NEVER);
@@ -508,7 +509,7 @@ static void yard_run(struct yard *y)
     disk = sim_disk_mount(folder, y->world);
     y->store = store_new(y->store_loop, disk, &store);
     y->plan = yard_plan(y->config);
-    y->dns = dns_open_sim(yard_resolves, y, 5000);
+    y->dns = dns_open_sim((struct dns_sim){yard_resolves, y}, 5000);
     out.loops = &y->work_loop;
     out.store = y->store;
     out.dns = y->dns;
