@@ -19,6 +19,7 @@ struct inbound *inbound_new(const struct inbound_options *o)
     in->place.store = o->store;
     atomic_init(&in->place.held, 0);
     list_init(&in->doors);
+    list_init(&in->all);
     signal_init(&in->came_home);
     in->workers = mem_array(o->worker_count, sizeof *in->workers);
     for (unsigned i = 0; i < o->worker_count; i++) {
@@ -35,12 +36,24 @@ struct inbound *inbound_new(const struct inbound_options *o)
 
 void inbound_free(struct inbound *in)
 {
+    struct link *k;
+
     must(list_is_empty(&in->doors));
+    while ((k = list_pop(&in->all)) != NULL) {
+        struct session *s = CONTAINER_OF(k, struct session, all);
+
+        /* Its way was cut short by the end of a loop. */
+        if (s->guest != NULL) {
+            guest_refuse(s->guest, STR_EMPTY);
+        }
+        mem_free(s);
+    }
     for (unsigned i = 0; i < in->worker_count; i++) {
         policy_drop(in->workers[i].policy);
+        policy_drop(atomic_load(&in->workers[i].next));
     }
     policy_drop(in->policy);
-    map_done(&in->clients);
+    clients_free(in);
     mem_free(in->workers);
     mem_free(in);
 }
@@ -66,48 +79,43 @@ size_t inbound_bound(const struct inbound *in, struct arena *a, const struct add
     return count;
 }
 
-/* Orders from home to a worker; the post is freed where it runs. */
-
-struct order {
-    struct post post;
-    struct worker *worker;
-    struct policy *policy;
-};
-
-static void order(struct worker *w, void (*run)(struct post *), struct policy *policy)
+struct policy *worker_policy(struct worker *w)
 {
-    struct order *o = MEM_NEW(struct order);
+    struct policy *next = NULL;
 
-    o->post.run = run;
-    o->worker = w;
-    o->policy = policy;
-    loop_post(w->loop, &o->post);
-}
-
-static struct worker *order_taken(struct post *post, struct policy **policy)
-{
-    struct order *o = CONTAINER_OF(post, struct order, post);
-    struct worker *w = o->worker;
-
-    if (policy != NULL) {
-        *policy = o->policy;
+    if (atomic_load_explicit(&w->next, memory_order_relaxed) != NULL) {
+        next = atomic_exchange_explicit(&w->next, NULL, memory_order_acquire);
     }
-    mem_free(o);
-    return w;
+    if (next != NULL) {
+        policy_drop(w->policy);
+        w->policy = next;
+    }
+    return w->policy;
 }
 
-static void on_use(struct post *post)
+static void tell_all(struct inbound *in, struct policy *policy)
 {
-    struct policy *policy;
-    struct worker *w = order_taken(post, &policy);
+    for (unsigned i = 0; i < in->worker_count; i++) {
+        policy_drop(atomic_exchange_explicit(&in->workers[i].next, policy_share(policy),
+                                             memory_order_acq_rel));
+    }
+}
 
-    policy_drop(w->policy);
-    w->policy = policy;
+static struct worker *ordered(struct post *post)
+{
+    return CONTAINER_OF(post, struct order, post)->worker;
+}
+
+static void order(struct worker *w, struct order *o, void (*run)(struct post *))
+{
+    o->worker = w;
+    o->post.run = run;
+    loop_post(w->loop, &o->post);
 }
 
 static void on_stop(struct post *post)
 {
-    struct worker *w = order_taken(post, NULL);
+    struct worker *w = ordered(post);
 
     w->stopping = true;
     LIST_EACH (&w->sessions, k) {
@@ -117,7 +125,7 @@ static void on_stop(struct post *post)
 
 static void on_cut(struct post *post)
 {
-    struct worker *w = order_taken(post, NULL);
+    struct worker *w = ordered(post);
 
     LIST_EACH (&w->sessions, k) {
         struct session *s = CONTAINER_OF(k, struct session, link);
@@ -130,7 +138,7 @@ static void on_cut(struct post *post)
 
 static void on_end(struct post *post)
 {
-    struct worker *w = order_taken(post, NULL);
+    struct worker *w = ordered(post);
 
     w->finish = true;
     signal_raise(&w->changed);
@@ -140,11 +148,9 @@ struct err inbound_use(struct inbound *in, struct policy *policy, struct buf *wh
 {
     struct err e;
 
-    /* The workers' policy must be there before the first session is; posts keep their order. */
+    /* The workers' policy must be there before the first session is. */
     if (in->policy == NULL) {
-        for (unsigned i = 0; i < in->worker_count; i++) {
-            order(&in->workers[i], on_use, policy_share(policy));
-        }
+        tell_all(in, policy);
     }
     e = doors_use(in, policy, why);
     if (e.code) {
@@ -152,9 +158,7 @@ struct err inbound_use(struct inbound *in, struct policy *policy, struct buf *wh
         return e;
     }
     if (in->policy != NULL) {
-        for (unsigned i = 0; i < in->worker_count; i++) {
-            order(&in->workers[i], on_use, policy_share(policy));
-        }
+        tell_all(in, policy);
     }
     policy_drop(in->policy);
     in->policy = policy;
@@ -171,6 +175,7 @@ void session_come_home(struct post *post)
     s->worker->count--;
     in->sessions--;
     client_left(in, s);
+    list_remove(&s->all);
     mem_free(s);
     signal_raise(&in->came_home);
 }
@@ -193,14 +198,12 @@ void inbound_serve(struct inbound *in, unsigned worker)
     struct worker *w = &in->workers[worker];
     struct link *k;
 
-    while (!(w->finish && list_is_empty(&w->sessions) && list_is_empty(&w->ended))) {
+    for (;;) {
         send_home(w, WHEN_NEVER);
-        if (list_is_empty(&w->ended) && !w->finish &&
-            signal_wait(&w->changed, "sessions", WHEN_NEVER).code != OK) {
+        if (w->finish && list_is_empty(&w->sessions)) {
             break;
         }
-        if (w->finish && !list_is_empty(&w->sessions) &&
-            signal_wait(&w->changed, "last sessions", WHEN_NEVER).code != OK) {
+        if (signal_wait(&w->changed, "sessions", WHEN_NEVER).code != OK) {
             break;
         }
     }
@@ -215,13 +218,6 @@ void inbound_serve(struct inbound *in, unsigned worker)
     send_home(w, WHEN_NEVER);
 }
 
-static void order_all(struct inbound *in, void (*run)(struct post *))
-{
-    for (unsigned i = 0; i < in->worker_count; i++) {
-        order(&in->workers[i], run, NULL);
-    }
-}
-
 /* True when no session is left. */
 static bool wait_empty(struct inbound *in, struct when by)
 {
@@ -232,15 +228,25 @@ static bool wait_empty(struct inbound *in, struct when by)
 
 void inbound_stop(struct inbound *in, int64_t grace_ms, struct when by)
 {
+    if (in->stopping) {
+        (void)wait_empty(in, by);
+        return;
+    }
     in->stopping = true;
     LIST_EACH (&in->doors, k) {
         CONTAINER_OF(k, struct door, link)->wanted = false;
     }
     doors_close_unwanted(in, WHEN_NEVER);
-    order_all(in, on_stop);
+    for (unsigned i = 0; i < in->worker_count; i++) {
+        order(&in->workers[i], &in->workers[i].stop, on_stop);
+    }
     if (!wait_empty(in, when_within(by, grace_ms))) {
-        order_all(in, on_cut);
+        for (unsigned i = 0; i < in->worker_count; i++) {
+            order(&in->workers[i], &in->workers[i].cut, on_cut);
+        }
         (void)wait_empty(in, when_within(by, storing_ms));
     }
-    order_all(in, on_end);
+    for (unsigned i = 0; i < in->worker_count; i++) {
+        order(&in->workers[i], &in->workers[i].end, on_end);
+    }
 }

@@ -64,6 +64,17 @@ void client_left(struct inbound *in, const struct session *s)
     }
 }
 
+void clients_free(struct inbound *in)
+{
+    struct client_count *c;
+    size_t at = 0;
+
+    while ((c = map_each(&in->clients, &at)) != NULL) {
+        mem_free(c);
+    }
+    map_done(&in->clients);
+}
+
 /* ANSWER_OK, or why this client cannot be served now. */
 static enum answer_row admit(const struct inbound *in, const struct addr *remote)
 {
@@ -134,6 +145,7 @@ static void welcome(struct door *d, struct guest *g)
     s->worker->count++;
     in->sessions++;
     client_came(in, &remote);
+    list_push(&in->all, &s->all);
     s->post.run = session_arrive;
     loop_post(s->worker->loop, &s->post);
 }

@@ -16,16 +16,24 @@
 #include "runtime/stream.h"
 #include "smtp/server.h"
 
+/* A word from home to a worker; it is taken back only by having run. */
+struct order {
+    struct post post;
+    struct worker *worker;
+};
+
 struct worker {
     struct inbound *in;
+    struct order stop, cut, end; /* one each in a life */
     struct loop *loop;
-    struct policy *policy; /* the newest */
-    struct list sessions;  /* their fibers run */
-    struct list ended;     /* their fibers are about to return */
-    struct signal changed; /* something for inbound_serve */
-    bool stopping, finish; /* say 421 where idle; return when empty */
-    bool closed;           /* inbound_serve has returned */
-    uint32_t count;        /* the home loop's: sessions given to this worker */
+    struct policy *policy;         /* the newest taken up */
+    _Atomic(struct policy *) next; /* a newer one from home, or NULL */
+    struct list sessions;          /* their fibers run */
+    struct list ended;             /* their fibers are about to return */
+    struct signal changed;         /* something for inbound_serve */
+    bool stopping, finish;         /* say 421 where idle; return when empty */
+    bool closed;                   /* inbound_serve has returned */
+    uint32_t count;                /* the home loop's: sessions given to this worker */
 };
 
 /* One address we listen on; the home loop's. */
@@ -56,6 +64,7 @@ struct inbound {
     /* The home loop's. */
     struct policy *policy;
     struct list doors;
+    struct list all;    /* sessions, wherever they are */
     struct map clients; /* -> struct client_count */
     uint32_t sessions;
     uint64_t sessions_ever;
@@ -65,6 +74,7 @@ struct inbound {
 
 struct session {
     struct post post; /* its way to the worker and home */
+    struct link all;  /* the home loop's */
     struct link link; /* in its worker's lists */
     struct group group;
     struct worker *worker;
@@ -92,8 +102,12 @@ void session_come_home(struct post *post);
 /* On its loop: end it now if it is idle, else as soon as no transaction is open. */
 void session_stop(struct session *s);
 
+/* The newest policy, on the worker's loop; the worker's reference. */
+struct policy *worker_policy(struct worker *w);
+
 /* listener.c */
 struct err doors_use(struct inbound *in, const struct policy *policy, struct buf *why);
 void doors_close_unwanted(struct inbound *in, struct when by);
 /* Counts a client out again. */
 void client_left(struct inbound *in, const struct session *s);
+void clients_free(struct inbound *in);

@@ -16,10 +16,11 @@ static const int64_t ask_ms = 600000; /* RFC 5321 section 4.5.3.2.6: clients wai
 static void take_policy(struct session *s)
 {
     const struct server_settings *limits;
+    struct policy *newest = worker_policy(s->worker);
 
-    if (s->policy != s->worker->policy) {
+    if (s->policy != newest) {
         policy_drop(s->policy);
-        s->policy = policy_share(s->worker->policy);
+        s->policy = policy_share(newest);
     }
     limits = s->policy->settings;
     s->trusted = policy_is_trusted(s->policy, &s->remote);

@@ -583,6 +583,102 @@ static void a_transaction_has_so_long_when_we_stop(void **state)
     (void)state;
 }
 
+/* Three loops: home, a worker, and clients that send until the machine stops. */
+struct crash {
+    struct inbound *in;
+    struct loop *home, *worker;
+};
+
+static void crash_worker(void *arg)
+{
+    struct crash *c = arg;
+
+    inbound_serve(c->in, 0);
+}
+
+static void crash_home(void *arg)
+{
+    struct crash *c = arg;
+    struct faults faults = {0};
+    struct buf why BUF_LOCAL = {0};
+    struct policy *p = policy_of("", 2525, &faults);
+
+    must_load(p, &faults);
+    (void)inbound_use(c->in, p, &why, WHEN_NEVER);
+    (void)fiber_sleep(WHEN_NEVER, WHEN_NEVER);
+    inbound_stop(c->in, 30000, WHEN_NEVER);
+}
+
+static void crash_client(void *arg)
+{
+    static const char all[] =
+        "EHLO c.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<x@y.example>\r\nDATA\r\n";
+    struct addr at;
+    struct err e = ERR_OK;
+
+    (void)arg;
+    assert_true(addr_parse(STR("127.0.0.1:2525"), &at));
+    while (e.code != ERR_CANCELLED) {
+        struct stream *s;
+
+        e = stream_connect(at, (struct addr){0}, &s, when_after(1000));
+        if (e.code) {
+            e = fiber_sleep(when_after(1), WHEN_NEVER);
+            continue;
+        }
+        e = stream_put(s, str_of(all), when_after(1000));
+        for (int i = 0; i < 5500 && !e.code; i++) {
+            e = stream_put(s, STR("0123456789\r\n"), when_after(1000));
+        }
+        e = e.code ? e : stream_put(s, STR(".\r\nQUIT\r\n"), when_after(1000));
+        while (!e.code) {
+            stream_take(s, stream_buffered(s).len);
+            e = stream_fill(s, "replies", when_after(1000));
+        }
+        stream_close(s);
+    }
+}
+
+static void crash_clients(void *arg)
+{
+    struct group g;
+
+    group_init(&g, "clients", 0);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(group_spawn_now(&g, "client", crash_client, arg).code, OK);
+    }
+    (void)fiber_sleep(WHEN_NEVER, WHEN_NEVER);
+    group_cancel(&g);
+    (void)group_join(&g, WHEN_NEVER);
+}
+
+static void a_crash_leaves_nothing_behind(void **state)
+{
+    unsigned accepted = 0;
+
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct sim_options o = {.seed = seed, .least = LEVEL_ERROR};
+        struct world *w = sim_world(&o);
+        struct crash c = {.home = world_loop(w, "home"), .worker = world_loop(w, "worker")};
+        struct inbound_options in = {.home = c.home, .workers = &c.worker, .worker_count = 1};
+
+        fake_start();
+        c.in = inbound_new(&in);
+        loop_main(c.home, crash_home, &c);
+        loop_main(c.worker, crash_worker, &c);
+        loop_main(world_loop(w, "clients"), crash_clients, &c);
+        sim_crash_after(w, (int64_t)seed * 7 * NS_PER_MS / 3);
+        world_run(w);
+        assert_int_equal(sim_end(w), SIM_CRASHED);
+        inbound_free(c.in);
+        world_free(w);
+        accepted += fake.accepted;
+        fake_end();
+    }
+    assert_true(accepted > 10);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -596,6 +692,7 @@ int main(void)
         cmocka_unit_test(a_reload_holds_from_the_next_mail_on),
         cmocka_unit_test(nobody_may_take_for_ever),
         cmocka_unit_test(a_transaction_has_so_long_when_we_stop),
+        cmocka_unit_test(a_crash_leaves_nothing_behind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
