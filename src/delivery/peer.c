@@ -5,6 +5,7 @@
 #include "delivery/events.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
+#include "runtime/random.h"
 #include "runtime/stream.h"
 #include "tls/tls.h"
 
@@ -198,13 +199,27 @@ static void tell_failed(const struct event_kind *kind, const struct peer *key,
                 f_text(why->text));
 }
 
+/* One of the configured addresses of the host's family, by chance; else the kernel chooses. */
+static struct addr source_of(const struct connection_settings *c, uint8_t family)
+{
+    struct addr from = {0};
+    uint32_t seen = 0;
+
+    for (size_t i = 0; i < c->source_ips.count; i++) {
+        if (c->source_ips.items[i].family == family && random_below(++seen) == 0) {
+            from = c->source_ips.items[i];
+        }
+    }
+    return from;
+}
+
 static enum opened open_once(struct delivery_loop *l, const struct peer *key, bool in_the_clear,
                              struct arena *a, struct peer_link **ret, struct outcome *why,
                              struct when by)
 {
     struct stream *s;
     struct peer_link *k;
-    struct err e = stream_connect(key->to, key->from, &s,
+    struct err e = stream_connect(key->to, source_of(key->connection->settings, key->to.family), &s,
                                   when_within(by, key->connection->settings->connect_ms));
     enum opened how;
 
@@ -256,10 +271,10 @@ struct peer_link *peer_open(struct delivery_loop *l, const struct peer *key, str
 
 static bool is_equal(const struct peer *a, const struct peer *b)
 {
-    return addr_eq(&a->to, &b->to) && addr_eq_ip(&a->from, &b->from) && a->lmtp == b->lmtp &&
-           a->implicit == b->implicit && a->tls == b->tls && a->plan == b->plan &&
-           a->connection == b->connection && a->tls_object == b->tls_object &&
-           str_eq(a->helo, b->helo) && (a->tls < PEER_VERIFIED || str_eq(a->host, b->host));
+    return addr_eq(&a->to, &b->to) && a->lmtp == b->lmtp && a->implicit == b->implicit &&
+           a->tls == b->tls && a->plan == b->plan && a->connection == b->connection &&
+           a->tls_object == b->tls_object && str_eq(a->helo, b->helo) &&
+           (a->tls < PEER_VERIFIED || str_eq(a->host, b->host));
 }
 
 bool peer_serves(const struct peer_link *k, const struct peer *key)

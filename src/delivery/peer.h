@@ -25,8 +25,8 @@ enum peer_tls {
 };
 
 struct peer {
-    struct addr to, from; /* from: family 0, the kernel chooses */
-    bool lmtp, implicit;  /* implicit: TLS from the first byte */
+    struct addr to;      /* from where, the connection object says */
+    bool lmtp, implicit; /* implicit: TLS from the first byte */
     enum peer_tls tls;
     struct str helo;
     struct str host; /* its name: certificates, and what people read */

@@ -3,10 +3,8 @@
  * its recipients; where all go is looked up.
  */
 #include "base/check.h"
-#include "delivery/events.h"
 #include "delivery/part.h"
 #include "runtime/clock.h"
-#include "runtime/log.h"
 
 enum { STRATEGY_WAIT_MS = 60 * 1000, STORE_WAIT_MS = 60 * 1000 };
 
@@ -14,8 +12,6 @@ void job_waits(struct job *j, enum wait_reason reason, int64_t ms, struct str te
 {
     struct date until = date_add(clock_date(), ms);
 
-    event_raise(&ev_delivery_waits, f_message(j->work->message), f_rcpt_index(j->work->first),
-                f_reason(str_of(wait_reason_name(reason))), f_text(text), f_until(until));
     queue_prepared(j->work, PREPARED_WAIT, STR_EMPTY, reason, until, text);
 }
 

@@ -13,7 +13,6 @@
 #include "delivery/peer.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
-#include "runtime/random.h"
 
 struct run {
     struct job *j;
@@ -104,19 +103,6 @@ static void party_next(struct run *r, const struct host *h, const struct addr *t
     }
 }
 
-static struct addr source_of(const struct connection_settings *c, uint8_t family)
-{
-    struct addr from = {0};
-    uint32_t seen = 0;
-
-    for (size_t i = 0; i < c->source_ips.count; i++) {
-        if (c->source_ips.items[i].family == family && random_below(++seen) == 0) {
-            from = c->source_ips.items[i];
-        }
-    }
-    return from;
-}
-
 static enum peer_tls tls_of(const struct route_settings *r, const struct tls_settings *t)
 {
     if (r->type == ROUTE_RELAY && r->tls_implicit) {
@@ -139,7 +125,6 @@ static struct peer peer_of(const struct run *r, const struct host *h, const stru
     const struct route_settings *route = r->j->route->settings;
 
     return (struct peer){.to = *to,
-                         .from = source_of(p->connection->settings, to->family),
                          .lmtp = route->type == ROUTE_LOCAL ||
                                  (route->type == ROUTE_RELAY && route->protocol == PROTOCOL_LMTP),
                          .implicit = route->type == ROUTE_RELAY && route->tls_implicit,
@@ -506,7 +491,7 @@ static bool run_job(struct run *r, struct when by)
         slot_end(slot, j->work);
         return false;
     }
-    if (!r->is_accepted) {
+    if (!r->is_accepted && r->why.len > 0) {
         slot_failed(slot, j->work, r->why);
         return false;
     }
