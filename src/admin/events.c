@@ -1,0 +1,5 @@
+#include "admin/events.h"
+
+#define EVENT EVENT_DEFINE
+#include "admin/events.def"
+#undef EVENT

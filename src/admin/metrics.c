@@ -1,0 +1,150 @@
+/*
+ * /metrics, in the text format of Prometheus. Names are postyard_THING; a counter ends in _total.
+ */
+#include "admin/part.h"
+#include "base/check.h"
+#include "queue/queue.h"
+#include "store/parcel.h"
+#include "store/store.h"
+
+/* ---- events, counted on the threads that raise them ---- */
+
+void admin_count(struct admin *ad, const struct event_kind *kind)
+{
+    size_t at = ((uintptr_t)kind / sizeof(*kind)) % COUNTERS_MAX;
+
+    for (size_t tries = 0; tries < COUNTERS_MAX; tries++, at = (at + 1) % COUNTERS_MAX) {
+        struct event_counter *c = &ad->counters[at];
+        const struct event_kind *here = atomic_load_explicit(&c->kind, memory_order_acquire);
+
+        if (here == NULL) {
+            /* Whoever comes second finds in `here` who was first. */
+            (void)atomic_compare_exchange_strong(&c->kind, &here, kind);
+            here = atomic_load_explicit(&c->kind, memory_order_acquire);
+        }
+        if (here == kind) {
+            atomic_fetch_add_explicit(&c->count, 1, memory_order_relaxed);
+            return;
+        }
+    }
+    never("there are fewer kinds of events than counters");
+}
+
+/* ---- the page ---- */
+
+struct metric {
+    const char *name, *type, *help;
+    size_t offset; /* of a uint64_t */
+};
+
+static void put_head(struct buf *out, const char *name, const char *type, const char *help)
+{
+    buf_printf(out, "# HELP postyard_%s %s\n# TYPE postyard_%s %s\n", name, help, name, type);
+}
+
+static void put_table(struct buf *out, const struct metric *rows, size_t count, const void *values)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t *at = (const void *)((const char *)values + rows[i].offset);
+
+        put_head(out, rows[i].name, rows[i].type, rows[i].help);
+        buf_printf(out, "postyard_%s %llu\n", rows[i].name, (unsigned long long)*at);
+    }
+}
+
+#define OF_QUEUE(member) offsetof(struct queue_counts, member)
+static const struct metric queue_rows[] = {
+    {"jobs", "gauge", "jobs in the queue, in all states", OF_QUEUE(jobs)},
+    {"jobs_due", "gauge", "jobs whose time has come and that have no slot yet", OF_QUEUE(due)},
+    {"jobs_preparing", "gauge", "jobs whose next hop is being looked up", OF_QUEUE(preparing)},
+    {"jobs_ready", "gauge", "jobs that are prepared and wait for a slot", OF_QUEUE(ready)},
+    {"jobs_running", "gauge", "jobs with an attempt under way", OF_QUEUE(running)},
+    {"messages_accepted_total", "counter", "messages taken into the queue", OF_QUEUE(accepted)},
+    {"recipients_delivered_total", "counter", "recipients delivered", OF_QUEUE(delivered)},
+    {"recipients_deferred_total", "counter", "attempts that failed for now", OF_QUEUE(deferred)},
+    {"recipients_failed_total", "counter", "recipients that failed for good", OF_QUEUE(failed)},
+    {"reports_total", "counter", "delivery status notifications made", OF_QUEUE(reports)},
+    {"watchdog_total", "counter", "jobs that could go on and did not: must stay 0",
+     OF_QUEUE(watchdog)},
+};
+
+#define OF_STORE(member) offsetof(struct store_counts, member)
+static const struct metric store_rows[] = {
+    {"store_messages", "gauge", "messages in the store", OF_STORE(live_messages)},
+    {"store_bytes", "gauge", "their bytes", OF_STORE(live_bytes)},
+    {"store_segments", "gauge", "segments of the log", OF_STORE(segments)},
+    {"store_free_segments", "gauge", "of these, free", OF_STORE(free_segments)},
+    {"store_commits_total", "counter", "commits", OF_STORE(commits)},
+    {"store_flushes_total", "counter", "flushes to stable storage", OF_STORE(flushes)},
+    {"store_written_bytes_total", "counter", "bytes written", OF_STORE(bytes_written)},
+    {"store_copied_bytes_total", "counter", "of these, to move survivors", OF_STORE(bytes_copied)},
+    {"store_checkpoints_total", "counter", "checkpoints", OF_STORE(checkpoints)},
+    {"store_failed_flushes_total", "counter", "flushes that failed: must stay 0",
+     OF_STORE(failed_flushes)},
+    {"store_damaged_messages", "gauge", "messages known to be damaged: must stay 0",
+     OF_STORE(damaged)},
+};
+
+static const struct metric depth_rows[] = {
+    {"queue_slots", "gauge", "slots of the virtual queue", offsetof(struct queue_depth, slots)},
+    {"queue_running", "gauge", "slots in use", offsetof(struct queue_depth, running)},
+    {"queue_due", "gauge", "its jobs that are due", offsetof(struct queue_depth, due)},
+    {"queue_ready", "gauge", "its jobs that are ready", offsetof(struct queue_depth, ready)},
+};
+
+/* Names of queues are letters, digits, '.', '_' and '-': nothing to escape. */
+static void put_depths(struct buf *out, const struct queue_depth *depths, uint32_t count)
+{
+    for (size_t i = 0; i < COUNT_OF(depth_rows); i++) {
+        put_head(out, depth_rows[i].name, depth_rows[i].type, depth_rows[i].help);
+        for (uint32_t q = 0; q < count; q++) {
+            const uint64_t *at = (const void *)((const char *)&depths[q] + depth_rows[i].offset);
+
+            buf_printf(out, "postyard_%s{queue=\"%.*s\"} %llu\n", depth_rows[i].name,
+                       STR_ARG(depths[q].name), (unsigned long long)*at);
+        }
+    }
+}
+
+static void put_events(struct buf *out, const struct admin *ad)
+{
+    put_head(out, "events_total", "counter", "events of each kind");
+    for (size_t i = 0; i < COUNTERS_MAX; i++) {
+        const struct event_kind *kind = atomic_load(&ad->counters[i].kind);
+
+        if (kind != NULL) {
+            buf_printf(out, "postyard_events_total{event=\"%s\"} %llu\n", kind->name,
+                       (unsigned long long)atomic_load(&ad->counters[i].count));
+        }
+    }
+}
+
+void admin_metrics(const struct http_request *r, struct http_answer *answer, struct when by)
+{
+    struct admin *ad = admin_enter(r, answer, ADMIN_READS);
+    struct queue_counts counts;
+    struct store_counts store;
+    struct queue_depth *depths;
+    uint32_t depth_count;
+    struct err e;
+
+    if (ad == NULL) {
+        return;
+    }
+    e = queue_count(ad->options.queue, &counts, by);
+    if (e.code == OK) {
+        e = queue_each(ad->options.queue, r->arena, &depths, &depth_count, by);
+    }
+    if (e.code != OK) {
+        http_answer_error(answer, 503, str_of(err_text(e.code)));
+        return;
+    }
+    answer->type = "text/plain; version=0.0.4; charset=utf-8";
+    store = store_counts(ad->options.store);
+    put_table(&answer->body, queue_rows, COUNT_OF(queue_rows), &counts);
+    put_depths(&answer->body, depths, depth_count);
+    put_table(&answer->body, store_rows, COUNT_OF(store_rows), &store);
+    put_head(&answer->body, "parcel_bytes", "gauge", "messages in memory");
+    buf_printf(&answer->body, "postyard_parcel_bytes %llu\n", (unsigned long long)parcel_bytes());
+    put_events(&answer->body, ad);
+}
