@@ -6,6 +6,7 @@
 #include "runtime/clock.h"
 #include "runtime/sim.h"
 #include "runtime/stream.h"
+#include "tls/tls.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -506,6 +507,64 @@ static void a_reload_holds_from_the_next_mail_on(void **state)
     (void)state;
 }
 
+/* Takes up the same policy again, with a certificate. */
+static void offer_tls(struct scene *scene, bool broken)
+{
+    struct faults faults = {0};
+    struct buf why BUF_LOCAL = {0};
+    struct policy *p = policy_of(scene->extra, scene->at.port, &faults);
+
+    must_load(p, &faults);
+    p->tls = tls_server_sim((struct tls_sim){.names = STR("mx.example.org"), .broken = broken});
+    assert_int_equal(inbound_use(scene->in, p, &why, WHEN_NEVER).code, OK);
+}
+
+#define GREETED_TLS                                                                                \
+    "S: 220 mx.example.org ESMTP Postyard\nC: EHLO client.example\nS: 250-mx.example.org\n"        \
+    "S: 250-PIPELINING\nS: 250-8BITMIME\nS: 250-SMTPUTF8\nS: 250-CHUNKING\nS: 250-BINARYMIME\n"    \
+    "S: 250-ENHANCEDSTATUSCODES\nS: 250-DSN\nS: 250-STARTTLS\nS: 250 SIZE 104857600\n"
+#define READY "C: STARTTLS\nS: 220 2.0.0 Ready to start TLS\n"
+
+static void starts_tls(struct scene *scene)
+{
+    struct tls_client *tls = tls_client_opportunistic();
+    struct stream *s;
+
+    offer_tls(scene, false);
+    s = client(scene);
+    talk(s, GREETED_TLS MAIL_OK READY);
+    assert_int_equal(tls_connect(s, tls, STR("mx.example.org"), when_after(10000)).code, OK);
+    /* What was before is forgotten, and STARTTLS is not offered again. */
+    talk(s, "C: MAIL FROM:<a@b.example>\nS: 503 5.5.1 Say EHLO or HELO first\n"
+            "C: EHLO client.example\nS: 250-mx.example.org\nS: 250-PIPELINING\n"
+            "S: 250-8BITMIME\nS: 250-SMTPUTF8\nS: 250-CHUNKING\nS: 250-BINARYMIME\n"
+            "S: 250-ENHANCEDSTATUSCODES\nS: 250-DSN\nS: 250 SIZE 104857600\n"
+            "C: STARTTLS\nS: 503 5.5.1 TLS is active already\n" MAIL_OK RCPT_OK GO
+            "C: x\nC: .\nS: 250 2.0.0 Ok: queued as 0000000000000001\n" QUIT);
+    hear_end(s);
+    assert_true(str_find_str(buf_str(&fake.content), STR(" with ESMTPS")) != STR_NONE);
+
+    /* Commands sent in the clear behind STARTTLS are never read as if they were protected. */
+    s = client(scene);
+    talk(s, GREETED_TLS "C: STARTTLS\nC: MAIL FROM:<evil@b.example>\n"
+                        "S: 501 5.5.4 Bytes were sent behind STARTTLS; closing connection\n");
+    hear_end(s);
+
+    /* A handshake that fails ends the session; nothing goes on in the clear. */
+    offer_tls(scene, true);
+    s = client(scene);
+    talk(s, GREETED_TLS READY);
+    assert_int_not_equal(tls_connect(s, tls, STR("mx.example.org"), when_after(10000)).code, OK);
+    stream_close(s);
+    tls_client_drop(tls);
+}
+
+static void starttls_begins_anew(void **state)
+{
+    play_sim("", starts_tls);
+    (void)state;
+}
+
 /* Waits for the server's last words; answers how many seconds that took. */
 static int64_t seconds_until(struct stream *s, const char *want)
 {
@@ -690,6 +749,7 @@ int main(void)
         cmocka_unit_test(an_address_has_so_many_sessions),
         cmocka_unit_test(stopping_lets_transactions_end),
         cmocka_unit_test(a_reload_holds_from_the_next_mail_on),
+        cmocka_unit_test(starttls_begins_anew),
         cmocka_unit_test(nobody_may_take_for_ever),
         cmocka_unit_test(a_transaction_has_so_long_when_we_stop),
         cmocka_unit_test(a_crash_leaves_nothing_behind),
