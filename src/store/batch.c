@@ -5,7 +5,6 @@
 void batch_begin(struct batch *b, uint64_t generation, uint64_t start, uint64_t limit,
                  uint32_t confirmed, uint32_t epoch)
 {
-    must(start % BLOCK_BYTES == 0);
     buf_clear(&b->scratch);
     b->part_count = 0;
     b->generation = generation;
@@ -88,7 +87,7 @@ bool batch_close(struct batch *b, enum record_kind kind, uint32_t left, struct s
                         .epoch = b->epoch};
     record_encode(&r, str_make(b->scratch.ptr + b->opened + RECORD_HEAD_BYTES, meta_bytes),
                   b->scratch.ptr + b->opened);
-    if (data.len <= BATCH_COPY_MAX) {
+    if (data.len <= BATCH_COPY_MAX || b->copies_all) {
         buf_put(&b->scratch, data);
         add_scratch(b, b->opened);
     } else {
@@ -120,9 +119,12 @@ void batch_cut(struct batch *b, struct batch_mark mark)
     }
 }
 
-unsigned batch_iov(struct batch *b, const struct iovec **ret)
+unsigned batch_iov(struct batch *b, const struct iovec **ret, bool fill)
 {
-    add_zeros(b, block_up(b->bytes));
+    if (fill) {
+        must(b->start % BLOCK_BYTES == 0);
+        add_zeros(b, block_up(b->bytes));
+    }
     for (uint32_t i = 0; i < b->part_count; i++) {
         const struct batch_part *p = &b->parts[i];
         const char *ptr = p->ptr ? p->ptr : b->scratch.ptr + p->at;

@@ -31,6 +31,7 @@ struct batch {
     uint64_t generation;
     uint64_t start, bytes, limit;
     uint32_t confirmed, epoch;
+    bool copies_all;  /* also what is large: it does not stay (broken.h) */
     struct buf *meta; /* where the caller writes between batch_open and batch_close */
     size_t opened;
 };
@@ -58,6 +59,6 @@ bool batch_close(struct batch *b, enum record_kind kind, uint32_t left, struct s
 struct batch_mark batch_mark(const struct batch *b);
 void batch_cut(struct batch *b, struct batch_mark mark);
 
-/* Fills up the last block; the pieces of memory, valid until the next batch_begin. */
-unsigned batch_iov(struct batch *b, const struct iovec **ret);
+/* Fills up the last block (invariant 2); the pieces of memory, valid until the next batch_begin. */
+unsigned batch_iov(struct batch *b, const struct iovec **ret, bool fill);
 void batch_done(struct batch *b);

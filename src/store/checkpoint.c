@@ -360,7 +360,8 @@ struct err checkpoint_read(struct store *s, uint64_t number, struct log_position
     if (!e.code && (size == 0 || size >= UINT32_MAX)) {
         e = err_of(ERR_CORRUPT);
     }
-    scan_begin(&scan, file, CHECKPOINT_GENERATION(number), 0, (uint32_t)size, (uint32_t)size);
+    scan_begin(&scan, file, CHECKPOINT_GENERATION(number), 0, (uint32_t)size, (uint32_t)size,
+               false);
     while (!e.code) {
         enum scan_found found = scan_next(&scan, &r, &meta, &data, &damaged, &e, by);
 

@@ -26,6 +26,7 @@ static void begin_batch(struct store *s)
 
     batch_begin(&s->batch, g->generation, g->is_begun ? g->written : 0, s->options.segment_bytes,
                 g->confirmed, s->epoch);
+    s->batch.copies_all = is_broken(s, BROKEN_ACK_BEFORE_FLUSH);
     s->taken_count = 0;
     s->placed_count = 0;
     s->batch_limit = limit;
@@ -181,11 +182,22 @@ static bool wants_flush(const struct store *s)
     return s->taken_count > 0 || !s->active->is_begun || s->batch_limit != 0;
 }
 
+static bool only_moves(const struct store *s)
+{
+    for (uint32_t i = 0; i < s->taken_count; i++) {
+        if (s->taken[i]->move == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static struct err write_batch(struct store *s, bool flush)
 {
     struct segment *g = s->active;
     const struct iovec *iov;
-    unsigned count = batch_iov(&s->batch, &iov);
+    unsigned count = batch_iov(&s->batch, &iov, !is_broken(s, BROKEN_FRESH_BLOCK));
+    struct err e;
 
     total_add(s, bytes_written, s->batch.bytes);
     if (!flush) {
@@ -193,14 +205,18 @@ static struct err write_batch(struct store *s, bool flush)
         return disk_write(g->file, s->batch.start, iov, count, WHEN_NEVER);
     }
     total_add(s, flushes, 1);
-#ifdef FAULT_ACK_BEFORE_FLUSH /* on purpose wrong: the answer promises what is not yet done */
-    confirm(s);
-#endif
-#ifdef FAULT_NO_FLUSH /* on purpose wrong: written is not durable */
-    return disk_write(g->file, s->batch.start, iov, count, WHEN_NEVER);
-#else
-    return disk_write_sync(g->file, s->batch.start, iov, count, WHEN_NEVER);
-#endif
+    if (is_broken(s, BROKEN_ACK_BEFORE_FLUSH)) {
+        confirm(s);
+    }
+    if (is_broken(s, BROKEN_NO_FLUSH) ||
+        (is_broken(s, BROKEN_MOVE_UNFLUSHED) && s->taken_count > 0 && only_moves(s))) {
+        return disk_write(g->file, s->batch.start, iov, count, WHEN_NEVER);
+    }
+    e = disk_write_sync(g->file, s->batch.start, iov, count, WHEN_NEVER);
+    if (e.code && is_broken(s, BROKEN_FLUSH_AGAIN)) {
+        e = disk_sync(g->file, WHEN_NEVER);
+    }
+    return e;
 }
 
 static void after_write(struct store *s, bool was_flushed, struct list *written, struct err e)
@@ -226,6 +242,7 @@ static void after_write(struct store *s, bool was_flushed, struct list *written,
         }
     }
     answer_bodies(s, written, ERR_OK);
+    room_recheck(s);
 }
 
 /* A segment to write to. When the disk says no, whoever is first in line hears it. */
@@ -302,8 +319,8 @@ void committer_run(void *store)
             signal_raise(&s->keeper_work);
         }
     }
+    s->committer = NULL; /* from here on nothing is taken in: move.c looks */
     segment_seal(s, WHEN_NEVER);
-    s->committer = NULL;
 }
 
 struct err committer_begin(struct store *s, struct when by)

@@ -75,8 +75,15 @@ struct err spare_make(struct store *s, struct when by)
     struct str name = name_of("spare", s->next_spare, at);
     uint64_t number = s->next_spare++;
     struct disk_file *file;
-    struct err e;
+    uint64_t bytes = 0;
+    struct err e = disk_free_bytes(s->disk, &bytes, by);
 
+    if (!e.code && bytes < s->options.segment_bytes) {
+        e = err_of(ERR_FULL); /* a file that cannot be filled need not be made */
+    }
+    if (e.code) {
+        return e;
+    }
     e = disk_file_open(s->disk, name, DISK_READ | DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &file,
                        by);
     if (e.code) {
@@ -99,7 +106,9 @@ struct err spare_make(struct store *s, struct when by)
 
 static struct err spare_take(struct store *s, bool for_mail, struct spare *ret, struct when by)
 {
-    while (s->spare_count <= (for_mail ? RESERVED_SEGMENTS : 0)) {
+    uint32_t reserved = for_mail && !is_broken(s, BROKEN_NO_RESERVE) ? RESERVED_SEGMENTS : 0;
+
+    while (s->spare_count <= reserved) {
         struct err e = spare_make(s, by);
 
         if (e.code) {
@@ -151,10 +160,10 @@ struct err segment_activate(struct store *s, bool for_mail, struct when by)
         }
         return e; /* the file is left behind; recovery finds it again */
     }
-#ifndef FAULT_NO_DIR_SYNC /* on purpose wrong: a name that a power cut takes away */
-    /* Invariant 8: the name is durable before the first record in the file is acknowledged. */
-    e = disk_sync_folder(s->disk, by);
-#endif
+    if (!is_broken(s, BROKEN_NO_DIR_SYNC)) {
+        /* Invariant 8: the name is durable before the first record in the file is acknowledged. */
+        e = disk_sync_folder(s->disk, by);
+    }
     g = segments_add(&s->segments, s->next_generation++);
     g->file = spare.file;
     g->confirmed = SEGMENT_START;
@@ -230,6 +239,8 @@ void segment_recycle(struct store *s, struct segment *g, struct when by)
 
 static enum store_room room_now(const struct store *s, uint64_t available)
 {
+    uint32_t reserved = is_broken(s, BROKEN_NO_RESERVE) ? 0 : RESERVED_SEGMENTS;
+
     if (s->has_stopped) {
         return STORE_STOPPED;
     }
@@ -238,25 +249,19 @@ static enum store_room room_now(const struct store *s, uint64_t available)
          s->active->written + s->options.segment_bytes / 4 > s->options.segment_bytes)) {
         return STORE_STOPPED;
     }
-    return available <= s->options.min_free_bytes || s->spare_count < RESERVED_SEGMENTS
-               ? STORE_LOW
-               : STORE_ROOM;
+    return available <= s->options.min_free_bytes || s->spare_count < reserved ? STORE_LOW
+                                                                               : STORE_ROOM;
 }
 
-void room_update(struct store *s, struct when by)
+void room_recheck(struct store *s)
 {
     static const struct event_kind *const said[] = {[STORE_ROOM] = &ev_store_room,
                                                     [STORE_LOW] = &ev_store_low,
                                                     [STORE_STOPPED] = &ev_store_full};
-    uint64_t available = 0;
-    struct err e = disk_free_bytes(s->disk, &available, by);
+    uint64_t available = s->disk_free;
     enum store_room before = atomic_load_explicit(&s->room, memory_order_relaxed);
     enum store_room now;
 
-    if (e.code) {
-        say_disk("free bytes", e);
-        return;
-    }
     if (s->spare_count > RESERVED_SEGMENTS) {
         available += (s->spare_count - RESERVED_SEGMENTS) * s->options.segment_bytes;
     }
@@ -268,5 +273,16 @@ void room_update(struct store *s, struct when by)
     atomic_store_explicit(&s->room, now, memory_order_release);
     if (now != before) {
         event_raise(said[now], f_size((int64_t)available));
+    }
+}
+
+void room_update(struct store *s, struct when by)
+{
+    struct err e = disk_free_bytes(s->disk, &s->disk_free, by);
+
+    if (e.code) {
+        say_disk("free bytes", e);
+    } else {
+        room_recheck(s);
     }
 }

@@ -59,12 +59,13 @@ static void checkpoint(struct store *s)
 
 static bool recycle_dead(struct store *s)
 {
+    uint32_t covered = is_broken(s, BROKEN_RECYCLE_EARLY) ? UINT32_MAX : s->covered;
     bool any = false;
 
     for (uint32_t i = 0; i < s->segments.count;) {
         struct segment *g = s->segments.list[i];
 
-        if (segment_may_be_recycled(g, s->covered)) {
+        if (segment_may_be_recycled(g, covered)) {
             segment_recycle(s, g, WHEN_NEVER);
             any = true;
             i = 0; /* the list changed while we waited */

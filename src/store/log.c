@@ -170,7 +170,7 @@ static struct err lock(struct store *s, struct buf *why)
 static struct err open_log(struct store *s, struct buf *why)
 {
     struct when begun = clock_read();
-    struct err e = lock(s, why);
+    struct err e = is_broken(s, BROKEN_NO_LOCK) ? ERR_OK : lock(s, why);
 
     if (!e.code) {
         e = store_recover(s, why, WHEN_NEVER);

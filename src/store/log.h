@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "runtime/fiber.h"
 #include "store/batch.h"
+#include "store/broken.h"
 #include "store/index.h"
 #include "store/segment.h"
 #include "store/store.h"
@@ -132,12 +133,19 @@ struct store {
     uint32_t covered; /* the newest durable checkpoint begins in this generation */
     uint64_t bytes_since_checkpoint, last_checkpoint_bytes;
     uint64_t move_credit;
+    uint64_t disk_free; /* when it was asked last */
     bool wants_checkpoint;
 
     /* Readers (read.c). */
     struct group readers;
     struct list reads;
 };
+
+/* The one place where an invariant that a test has switched off is looked up. */
+static inline bool is_broken(const struct store *s, enum store_broken what)
+{
+    return ((s->options.broken | BROKEN_BY_BUILD) & (unsigned)what) != 0;
+}
 
 /* log.c: requests of other loops. Never suspends; false when the store is closed for good. */
 bool store_send(struct store *s, struct post *p);
@@ -160,7 +168,9 @@ struct err segment_activate(struct store *s, bool for_mail, struct when by);
 void segment_seal(struct store *s, struct when by);
 /* A dead segment becomes a spare, or goes. */
 void segment_recycle(struct store *s, struct segment *g, struct when by);
+/* With what the disk has left, or with what it had when it was asked last. */
 void room_update(struct store *s, struct when by);
+void room_recheck(struct store *s);
 
 /* apply.c: the index follows the log, at a commit and at recovery. */
 struct place {

@@ -255,6 +255,9 @@ static struct err move_once(struct store *s, uint64_t id, uint32_t victim, struc
     if (!e.code) {
         e = move_pieces(s, &m, victim, by);
     }
+    if (!e.code && s->committer == NULL) {
+        e = err_of(ERR_BUSY); /* the store is closing */
+    }
     if (!e.code) {
         m.commit.done.run = returns;
         m.commit.reply = s->home;
@@ -332,11 +335,13 @@ void move_survivors(struct store *s, struct when by)
         struct err e = move_all(s, generation, by);
 
         g = segments_find(&s->segments, generation);
-        if (e.code) {
+        if (e.code && e.code != ERR_BUSY) {
             char text[128];
 
             event_raise(&ev_store_disk_failed, f_name(STR("move survivors")),
                         f_text(err_say(e, text, sizeof text)));
+        }
+        if (e.code) {
             return;
         }
         if (g == NULL) {

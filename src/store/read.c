@@ -18,6 +18,9 @@ void say_damaged(struct store *s, uint64_t id, uint32_t generation, uint32_t off
 {
     char name[NAME_BYTES];
 
+    if (is_broken(s, BROKEN_SILENT_DAMAGE)) {
+        return;
+    }
     total_add(s, damaged, 1);
     event_raise(&ev_store_damaged, f_message(id), f_path(name_of("log", generation, name)),
                 f_offset(offset), f_text(str_of(what)));

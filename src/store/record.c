@@ -42,6 +42,11 @@ bool record_claims(struct str bytes, uint64_t generation, uint32_t offset)
            get32(bytes.ptr + 16) == offset;
 }
 
+uint64_t record_claimed(struct str bytes)
+{
+    return get64(bytes.ptr + 8);
+}
+
 enum record_found record_decode(struct str bytes, uint64_t generation, uint32_t offset,
                                 struct record *ret, struct str *meta, uint64_t *need)
 {

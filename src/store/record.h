@@ -79,6 +79,8 @@ enum record_found record_decode(struct str bytes, uint64_t generation, uint32_t 
  * closer when something broken is stepped over. */
 bool record_claims(struct str bytes, uint64_t generation, uint32_t offset);
 
+uint64_t record_claimed(struct str bytes); /* the generation */
+
 struct segment_head {
     uint64_t format, generation;
     uint64_t previous, previous_end; /* the segment before, and where it ends; 0: none */

@@ -357,7 +357,9 @@ struct err store_recover(struct store *s, struct buf *why, struct when by)
     }
     if (!e.code) {
         name_damaged(s, &p);
-        id_seen(s, atomic_load(&s->id_limit));
+        if (!is_broken(s, BROKEN_ID_LIMIT)) {
+            id_seen(s, atomic_load(&s->id_limit));
+        }
         s->epoch++;
         s->bytes_since_checkpoint = p.bytes;
         s->applied = (struct log_position){s->next_generation, SEGMENT_START};

@@ -175,7 +175,7 @@ struct err replay_segment(struct replay *p, struct disk_file *file, uint32_t gen
     enum scan_found found = SCAN_RECORD;
 
     p->generation = generation;
-    scan_begin(&scan, file, generation, from, *end, most);
+    scan_begin(&scan, file, generation, from, *end, most, is_broken(p->s, BROKEN_LEFTOVERS));
     while (!e.code && found != SCAN_END) {
         found = scan_next(&scan, &h.record, &h.meta, &h.data, &damaged, &e, by);
         if (found == SCAN_RECORD || found == SCAN_DATA_DAMAGED) {
@@ -197,7 +197,7 @@ struct err replay_segment(struct replay *p, struct disk_file *file, uint32_t gen
     }
     p->bytes += scan.good_end - from;
     if (*end == 0) {
-        *end = (uint32_t)block_up(scan.good_end);
+        *end = scan.good_end; /* not a byte more: a torn batch may go on in that block */
     }
     scan_done(&scan);
     return e;

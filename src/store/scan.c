@@ -6,14 +6,15 @@
 enum { WINDOW_BYTES = 1024 * 1024 };
 
 void scan_begin(struct scan *c, struct disk_file *file, uint64_t generation, uint32_t from,
-                uint32_t end, uint32_t most)
+                uint32_t end, uint32_t most, bool trusts_leftovers)
 {
     *c = (struct scan){.file = file,
                        .generation = generation,
                        .at = from,
                        .end = end,
                        .most = end ? end : most,
-                       .good_end = from};
+                       .good_end = from,
+                       .trusts_leftovers = trusts_leftovers};
 }
 
 void scan_done(struct scan *c)
@@ -46,6 +47,12 @@ static struct err look(struct scan *c, uint32_t offset, uint64_t need, struct st
     return ERR_OK;
 }
 
+static uint64_t generation_at(const struct scan *c, struct str bytes)
+{
+    return c->trusts_leftovers && bytes.len >= RECORD_HEAD_BYTES ? record_claimed(bytes)
+                                                                 : c->generation;
+}
+
 /* Whether a whole record lies at `offset`. */
 static enum scan_found record_at(struct scan *c, uint32_t offset, struct record *r,
                                  struct str *meta, struct str *data, struct err *e, struct when by)
@@ -62,7 +69,7 @@ static enum scan_found record_at(struct scan *c, uint32_t offset, struct record 
         if (round == 3 || bytes.len < need) {
             return SCAN_DAMAGED;
         }
-        found = record_decode(bytes, c->generation, offset, r, meta, &need);
+        found = record_decode(bytes, generation_at(c, bytes), offset, r, meta, &need);
     }
     if (found == RECORD_NONE) {
         return SCAN_DAMAGED;
@@ -103,7 +110,7 @@ static enum scan_found resync(struct scan *c, struct record *r, struct str *meta
         if (e->code) {
             return SCAN_FAILED;
         }
-        if (record_claims(bytes, c->generation, (uint32_t)at)) {
+        if (record_claims(bytes, generation_at(c, bytes), (uint32_t)at)) {
             enum scan_found found = record_at(c, (uint32_t)at, r, meta, data, e, by);
 
             if (found != SCAN_DAMAGED) {

@@ -17,11 +17,12 @@
 struct scan {
     struct disk_file *file;
     uint64_t generation;
-    uint32_t at;       /* the next record */
-    uint32_t end;      /* of a sealed segment; 0: to be found */
-    uint32_t most;     /* bytes of the file at most */
-    uint32_t proven;   /* up to here the last one was durable */
-    uint32_t good_end; /* behind the last valid record */
+    uint32_t at;           /* the next record */
+    uint32_t end;          /* of a sealed segment; 0: to be found */
+    uint32_t most;         /* bytes of the file at most */
+    uint32_t proven;       /* up to here the last one was durable */
+    uint32_t good_end;     /* behind the last valid record */
+    bool trusts_leftovers; /* broken.h */
     struct buf window;
     uint32_t window_from;
 };
@@ -36,7 +37,7 @@ enum scan_found {
 
 /* end 0: the last segment. */
 void scan_begin(struct scan *c, struct disk_file *file, uint64_t generation, uint32_t from,
-                uint32_t end, uint32_t most);
+                uint32_t end, uint32_t most, bool trusts_leftovers);
 enum scan_found scan_next(struct scan *c, struct record *r, struct str *meta, struct str *data,
                           uint32_t *damaged_from, struct err *e, struct when by);
 void scan_done(struct scan *c);

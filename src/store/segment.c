@@ -79,12 +79,7 @@ bool segment_may_be_recycled(const struct segment *g, uint32_t covered)
     if (!g->is_sealed || g->refs > 0 || g->pins > 0 || g->readers > 0) {
         return false;
     }
-#ifdef FAULT_RECYCLE_EARLY
-    /* On purpose wrong: results are thrown away while they still kill messages. */
-    return true;
-#else
     return g->generation < covered;
-#endif
 }
 
 struct segment *segments_to_move(const struct segments *all, uint64_t segment_bytes,

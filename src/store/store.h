@@ -30,6 +30,7 @@ struct store_options {
     uint64_t min_free_bytes;   /* below: new mail is refused */
     uint32_t node;             /* 0 to 1023, in ids */
     uint64_t checkpoint_bytes; /* a checkpoint at least every so many bytes of log */
+    unsigned broken;           /* broken.h: for tests that must fail; else 0 */
 };
 
 /* Does not touch the disk yet. `disk` stays the caller's and must outlive the store. */
