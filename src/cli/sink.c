@@ -1,6 +1,5 @@
-#include "cli/sink.h"
-
 #include "base/event.h"
+#include "cli/commands.h"
 #include "cli/sink_part.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
