@@ -80,6 +80,8 @@ struct session {
     struct worker *worker;
     struct guest *guest; /* until its fiber runs */
     struct addr remote;
+    char remote_at[ADDR_BYTES], ip_at[ADDR_BYTES];
+    struct str remote_text, ip_text; /* remote, printed once */
     uint64_t id;
     char listener[NAME_BYTES_MAX + 1];
     enum submission submission;

@@ -39,19 +39,17 @@ static void take_policy(struct session *s)
     };
 }
 
-static struct event_field f_peer(const struct session *s, char at[ADDR_BYTES])
+static struct event_field f_peer(const struct session *s)
 {
-    return f_remote(addr_print(&s->remote, at));
+    return f_remote(s->remote_text);
 }
 
 static void on_connect(void *ctx, struct answer *ret, struct when by)
 {
     struct session *s = ctx;
-    char at[ADDR_BYTES];
 
     (void)ret, (void)by;
-    event_raise(&ev_session_opened, f_session(s->id), f_listener(str_of(s->listener)),
-                f_peer(s, at));
+    event_raise(&ev_session_opened, f_session(s->id), f_listener(str_of(s->listener)), f_peer(s));
 }
 
 static void on_helo(void *ctx, struct str name, bool extended, struct answer *ret)
@@ -62,19 +60,19 @@ static void on_helo(void *ctx, struct str name, bool extended, struct answer *re
 static void on_tls(void *ctx, struct err e)
 {
     struct session *s = ctx;
-    char at[ADDR_BYTES], text[128];
+    char text[128];
 
     if (e.code == OK) {
         struct tls_facts facts = tls_describe(s->stream);
         int n = snprintf(text, sizeof text, "%.*s %.*s", STR_ARG(facts.protocol),
                          STR_ARG(facts.cipher));
 
-        event_raise(&ev_session_tls, f_session(s->id), f_peer(s, at),
+        event_raise(&ev_session_tls, f_session(s->id), f_peer(s),
                     f_tls(str_head(str_of(text), (size_t)n)));
     } else {
         struct str why = tls_failure(s->stream);
 
-        event_raise(&ev_session_tls_failed, f_session(s->id), f_peer(s, at),
+        event_raise(&ev_session_tls_failed, f_session(s->id), f_peer(s),
                     f_text(why.len > 0 ? why : str_of(err_text(e.code))));
     }
 }
@@ -126,7 +124,6 @@ static struct buf *on_data(void *ctx, struct answer *ret, struct when by)
     struct message *m = &s->intake.parcel->message;
     struct arena *a = &s->intake.parcel->arena;
     struct tls_facts tls = tls_describe(s->stream);
-    char at[ADDR_BYTES];
     struct trace trace = {
         .helo = s->server.helo,
         .client = s->remote,
@@ -139,7 +136,7 @@ static struct buf *on_data(void *ctx, struct answer *ret, struct when by)
 
     (void)ret, (void)by;
     m->is_trusted = s->trusted;
-    m->client_ip = arena_dup(a, addr_print_ip(&s->remote, at));
+    m->client_ip = arena_dup(a, s->ip_text);
     m->client_name = arena_dup(a, s->server.helo);
     m->listener = arena_dup(a, str_of(s->listener));
     return intake_data(&s->intake, &trace);
@@ -158,14 +155,13 @@ static void on_end(void *ctx, const struct content *content, struct answer *ret,
     const struct message *m = &s->intake.parcel->message;
     bool submission = s->submission == SUBMISSION_TRUE ||
                       (s->submission == SUBMISSION_AUTO && s->trusted);
-    char at[ADDR_BYTES];
 
     intake_end(&s->intake, content, s->policy->settings, submission, s->policy->hostname,
                s->policy->plan, ret, by);
     if (answer_is_good(ret)) {
         s->messages++;
         event_raise(&ev_message_accepted, f_session(s->id), f_message(m->id),
-                    f_listener(str_of(s->listener)), f_peer(s, at), f_helo(s->server.helo),
+                    f_listener(str_of(s->listener)), f_peer(s), f_helo(s->server.helo),
                     f_sender(m->sender), f_recipients(m->to_count), f_size((int64_t)m->size));
     }
 }
@@ -182,11 +178,11 @@ static void on_refused(void *ctx, enum command command, const struct answer *a)
     struct session *s = ctx;
     struct message *m = s->intake.parcel ? &s->intake.parcel->message : NULL;
     struct str sender = m != NULL ? m->sender : STR_EMPTY;
-    char at[ADDR_BYTES], esc[ENHANCED_BYTES];
+    char esc[ENHANCED_BYTES];
     struct str status = enhanced_print(a->esc, esc);
 
     if (command == COMMAND_RCPT && s->asked_rcpt.len > 0) {
-        event_raise(&ev_rcpt_refused, f_session(s->id), f_peer(s, at), f_sender(sender),
+        event_raise(&ev_rcpt_refused, f_session(s->id), f_peer(s), f_sender(sender),
                     f_rcpt(s->asked_rcpt), f_code(a->code), f_status(status), f_text(a->text));
     } else {
         const struct event_kind *kind = command == COMMAND_MAIL ? &ev_sender_refused
@@ -194,7 +190,7 @@ static void on_refused(void *ctx, enum command command, const struct answer *a)
                                             ? &ev_message_refused
                                             : &ev_command_refused;
 
-        event_raise(kind, f_session(s->id), f_peer(s, at), f_stage(command_name(command)),
+        event_raise(kind, f_session(s->id), f_peer(s), f_stage(command_name(command)),
                     f_sender(sender), f_code(a->code), f_status(status), f_text(a->text));
     }
     s->asked_rcpt = STR_EMPTY;
@@ -216,19 +212,20 @@ static const struct server_asks asks = {
 static void session_fiber(void *arg)
 {
     struct session *s = arg;
-    char at[ADDR_BYTES];
     struct err e;
 
     s->stream = guest_stream(s->guest);
     s->guest = NULL;
     s->began = clock_now();
+    s->remote_text = addr_print(&s->remote, s->remote_at);
+    s->ip_text = addr_print_ip(&s->remote, s->ip_at);
     s->server.stream = s->stream;
     s->server.asks = &asks;
     s->server.ctx = s;
     s->intake.place = &s->worker->in->place;
     take_policy(s);
     e = server_run(&s->server, WHEN_NEVER);
-    event_raise(&ev_session_closed, f_session(s->id), f_peer(s, at), f_helo(s->server.helo),
+    event_raise(&ev_session_closed, f_session(s->id), f_peer(s), f_helo(s->server.helo),
                 f_count((int64_t)s->messages), f_duration((clock_now().ns - s->began.ns) / 1000),
                 f_text(e.code == OK ? STR("quit") : str_of(err_text(e.code))));
     server_done(&s->server);

@@ -78,27 +78,59 @@ void answer_refusal(struct answer *ret, enum refusal why, bool is_rcpt, struct s
     }
 }
 
-struct str enhanced_print(struct enhanced esc, char at[ENHANCED_BYTES])
+static size_t put_number(unsigned n, char *at)
 {
-    int n = 0;
+    size_t len = 0;
 
-    if (esc.class != 0) {
-        n = snprintf(at, ENHANCED_BYTES, "%u.%u.%u", esc.class % 10u, esc.subject % 1000u,
-                     esc.detail % 1000u);
+    n %= 1000; /* RFC 3463 has three digits */
+    if (n >= 100) {
+        at[len++] = (char)('0' + n / 100);
     }
-    return str_make(at, (size_t)n);
+    if (n >= 10) {
+        at[len++] = (char)('0' + n / 10 % 10);
+    }
+    at[len++] = (char)('0' + n % 10);
+    return len;
 }
 
+struct str enhanced_print(struct enhanced esc, char at[ENHANCED_BYTES])
+{
+    size_t len = 0;
+
+    if (esc.class != 0) {
+        len = put_number(esc.class, at);
+        at[len++] = '.';
+        len += put_number(esc.subject, at + len);
+        at[len++] = '.';
+        len += put_number(esc.detail, at + len);
+    }
+    return str_make(at, len);
+}
+
+/* By hand: several a message, and printf would be the dearest thing in a session. */
 struct str answer_line(const struct answer *a, char at[ANSWER_LINE_BYTES])
 {
     char esc[ENHANCED_BYTES];
     struct str status = enhanced_print(a->esc, esc);
     struct str text = str_head(a->text, ANSWER_BYTES_MAX);
-    int n = snprintf(at, ANSWER_LINE_BYTES, "%03u %.*s%s%.*s\r\n", a->code % 1000u, STR_ARG(status),
-                     status.len ? " " : "", STR_ARG(text));
+    size_t len = 4;
 
-    must(n > 0 && n < ANSWER_LINE_BYTES);
-    return str_make(at, (size_t)n);
+    must(a->code >= 200 && a->code < 600);
+    at[0] = (char)('0' + a->code / 100);
+    at[1] = (char)('0' + a->code / 10 % 10);
+    at[2] = (char)('0' + a->code % 10);
+    at[3] = ' ';
+    if (status.len > 0) {
+        memcpy(at + len, status.ptr, status.len);
+        len += status.len;
+        at[len++] = ' ';
+    }
+    memcpy(at + len, text.ptr, text.len);
+    len += text.len;
+    at[len++] = '\r';
+    at[len++] = '\n';
+    must(len <= ANSWER_LINE_BYTES);
+    return str_make(at, len);
 }
 
 struct err answer_write(struct stream *s, const struct answer *a, struct when by)
