@@ -1,12 +1,8 @@
-#include <stdio.h>
-#include <string.h>
+/* postyard: one binary; the command line's first word says what it does. */
+#include "cli/dispatch.h"
+#include "main/serve.h"
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        puts("postyard 0.1.0");
-        return 0;
-    }
-    fputs("usage: postyard --version\n", stderr);
-    return 64;
+    return cli_main(argc, argv, serve_command);
 }
