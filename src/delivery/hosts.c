@@ -7,6 +7,7 @@
  *    held.
  */
 #include "base/check.h"
+#include "delivery/idn.h"
 #include "delivery/part.h"
 #include "dns/dns.h"
 #include "mail/address.h"
@@ -197,9 +198,15 @@ static bool mx_find(struct job *j, struct outcome *ret, struct when by)
 {
     const struct delivery_options *o = &j->l->d->options;
     struct arena *a = &j->work->arena;
+    struct str asked;
     struct dns_mx mx;
 
-    if (dns_mx(o->dns, j->domain, 0, a, &mx, by).code) {
+    if (!idn_to_ascii(j->domain, a, &asked)) {
+        *ret = outcome_of(OUTCOME_FAILED, LAST_DNS, "5.1.2",
+                          STR("the domain is no valid internationalised name"), j->domain);
+        return false;
+    }
+    if (dns_mx(o->dns, asked, 0, a, &mx, by).code) {
         return false;
     }
     if (mx.kind == DNS_MX_NULL || mx.kind == DNS_MX_FAILED) {

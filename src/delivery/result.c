@@ -71,7 +71,20 @@ static void tell(const struct event_kind *kind, const struct message *m, const s
     event_raise(kind, f_message(m->id), f_rcpt_index(r - m->to), f_rcpt(r->address),
                 f_sender(m->sender), f_queue(r->state.queue), f_host(last->host),
                 f_code(last->code), f_status(enhanced_print(last->esc, status)), f_text(last->text),
-                f_attempts(s->attempts), f_next(s->next), f_duration(duration_us));
+                f_attempts(s->attempts), f_duration(duration_us));
+}
+
+static void tell_deferred(const struct message *m, const struct recipient *r,
+                          const struct rcpt_state *s, int64_t duration_us)
+{
+    const struct last_result *last = &s->last;
+    char status[ENHANCED_BYTES];
+
+    event_raise(&ev_delivery_deferred, f_message(m->id), f_rcpt_index(r - m->to),
+                f_rcpt(r->address), f_sender(m->sender), f_queue(r->state.queue),
+                f_host(last->host), f_code(last->code), f_status(enhanced_print(last->esc, status)),
+                f_text(last->text), f_attempts(s->attempts), f_next(s->next),
+                f_duration(duration_us));
 }
 
 void state_fail(const struct message *m, const struct recipient *r, struct rcpt_state *s)
@@ -144,7 +157,7 @@ static void fail_for_now(struct job *j, const struct recipient *r, struct rcpt_s
     if (route != NULL) {
         s->site = plan_site(route, r->address, a);
     }
-    tell(&ev_delivery_deferred, m, r, s, duration_us);
+    tell_deferred(m, r, s, duration_us);
     j->l->deferred++;
 }
 

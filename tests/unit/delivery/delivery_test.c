@@ -28,6 +28,15 @@
 
 #define PLAIN CONFIG("idle: 5s", "starttls: optional")
 
+/* The first mail exchanger must encrypt. */
+#define LATE                                                                                       \
+    "queue:\n"                                                                                     \
+    "  route: { mx: { type: mx } }\n"                                                              \
+    "  tls: { hard: { starttls: require, allow-invalid-certs: true }, default: {} }\n"             \
+    "  strategy:\n"                                                                                \
+    "    route: [ { use: mx } ]\n"                                                                 \
+    "    tls: [ { if: \"mx == 'one.test'\", use: hard }, { use: default } ]\n"
+
 #define HUB   "192.0.2.9"
 #define ONE   "192.0.2.1"
 #define TWO   "192.0.2.2"
@@ -52,6 +61,8 @@ struct row {
     const char *content0[TEXTS]; /* in what the first host took */
     const char *heard0;          /* all of its commands */
     const char *own_name, *own_address;
+    enum body_class body;
+    bool smtputf8;
 };
 
 static struct row rows[] = {
@@ -307,13 +318,78 @@ static struct row rows[] = {
      .wait_ms = 5000,
      .log = {"\"event\":\"delivery_deferred\""},
      .not_log = {"\"event\":\"tls_failed\"", "delivery_done"}},
-    {.name = "TLS required and not trusted",
+    {.name = "TLS required and not for that name: never in the clear",
      .to = "u@hub.example",
      .config = CONFIG("idle: 5s", "starttls: require"),
      .hosts = {{.ip = HUB, .ehlo = "250 host/250 STARTTLS", .tls_names = "hub.test"}},
      .contents = {0},
      .wait_ms = 5000,
-     .log = {"\"event\":\"delivery_deferred\"", "authorities"}},
+     .log = {"\"event\":\"delivery_deferred\"", "TLS"},
+     .not_log = {"\"event\":\"tls_failed\"", "delivery_done"}},
+    {.name = "TLS required and verified",
+     .to = "u@far.example",
+     .config = CONFIG("idle: 5s", "starttls: require"),
+     .names = {TWO_MX},
+     .hosts = {{.ip = ONE,
+                .ehlo = "250 host/250 STARTTLS|250 host",
+                .tls_names = "x.test one.test"}},
+     .contents = {1}},
+    {.name = "TLS required of one host only",
+     .to = "u@far.example",
+     .config = LATE,
+     .names = {TWO_MX},
+     .hosts = {{.ip = ONE}, {.ip = TWO}},
+     .contents = {0, 1},
+     .log = {"\"event\":\"connection_failed\"", "STARTTLS is required"}},
+    {.name = "8-bit content and a host of seven bits",
+     .to = "u@far.example",
+     .body = BODY_8BIT,
+     .names = {"far.example MX 10 one.test", "one.test A " ONE},
+     .hosts = {{.ip = HUB, .ehlo = "250 host/250 8BITMIME"}, {.ip = ONE}},
+     .contents = {1, 0},
+     .content0 = {"Status: 5.6.3"}},
+    {.name = "8-bit content goes to the host that takes it",
+     .to = "u@far.example",
+     .body = BODY_8BIT,
+     .names = {TWO_MX},
+     .hosts = {{.ip = TWO, .ehlo = "250 host/250 8BITMIME"}, {.ip = ONE}},
+     .contents = {1, 0},
+     .heard0 = "MAIL FROM:<a@b.example> BODY=8BITMIME\n"},
+    {.name = "8-bit content all the same, where that is asked for",
+     .to = "u@hub.example",
+     .config = CONFIG("eight-bit: send", "starttls: optional"),
+     .body = BODY_8BIT,
+     .hosts = {{.ip = HUB}},
+     .contents = {1},
+     .heard0 = "MAIL FROM:<a@b.example>\n"},
+    {.name = "binary content and a host without BINARYMIME",
+     .to = "u@far.example",
+     .body = BODY_BINARY,
+     .names = {"far.example MX 10 one.test", "one.test A " ONE},
+     .hosts = {{.ip = HUB}, {.ip = ONE, .ehlo = "250 host/250 CHUNKING/250 8BITMIME"}},
+     .contents = {1, 0},
+     .content0 = {"Status: 5.6.1"}},
+    {.name = "binary content by chunk",
+     .to = "u@hub.example",
+     .body = BODY_BINARY,
+     .hosts = {{.ip = HUB, .ehlo = "250 host/250 CHUNKING/250 BINARYMIME"}},
+     .contents = {1},
+     .heard0 = "MAIL FROM:<a@b.example> BODY=BINARYMIME\nRCPT TO:<u@hub.example>\nBDAT 41 LAST\n"},
+    {.name = "an address in UTF-8, its domain as A-labels to the name servers",
+     .to = "\xc3\xbc@b\xc3\xbc"
+           "cher.example",
+     .smtputf8 = true,
+     .names = {"xn--bcher-kva.example MX 10 one.test", "one.test A " ONE},
+     .hosts = {{.ip = ONE, .ehlo = "250 host/250 SMTPUTF8/250 8BITMIME"}},
+     .contents = {1},
+     .heard0 = "MAIL FROM:<a@b.example> SMTPUTF8\nRCPT TO:<\xc3\xbc@b\xc3\xbc"
+               "cher.example>\n"},
+    {.name = "an address in UTF-8 and a host that cannot",
+     .to = "\xc3\xbc@hub.example u@hub.example",
+     .smtputf8 = true,
+     .hosts = {{.ip = HUB, .ehlo = "250 host/250 8BITMIME"}},
+     .contents = {2},
+     .log = {"\"event\":\"delivery_done\"", "\"status\":\"5.6.7\""}},
 };
 
 static const struct row *playing;
@@ -353,7 +429,9 @@ static void mail_goes_as_the_hosts_will(void **state)
                          .hosts = rows[i].hosts,
                          .test = row_test,
                          .own_name = rows[i].own_name,
-                         .own_address = rows[i].own_address};
+                         .own_address = rows[i].own_address,
+                         .body = rows[i].body,
+                         .smtputf8 = rows[i].smtputf8};
 
         print_message("  %s\n", rows[i].name);
         while (y.host_count < HOSTS && rows[i].hosts[y.host_count].ip != NULL) {
@@ -448,6 +526,63 @@ static void a_burst_shares_connections(void **state)
     (void)state;
 }
 
+/* ---- a reload ---- */
+
+/* v@ no longer goes where u@ goes. */
+#define OTHER_WAY                                                                                  \
+    "queue:\n"                                                                                     \
+    "  schedule:\n"                                                                                \
+    "    remote: { queue-name: remote, retry: [10s, 20s], expire: 2m }\n"                          \
+    "  route:\n"                                                                                   \
+    "    hub: { type: relay, address: 192.0.2.9 }\n"                                               \
+    "    named: { type: relay, address: 192.0.2.1 }\n"                                             \
+    "  strategy:\n"                                                                                \
+    "    schedule: [ { use: remote } ]\n"                                                          \
+    "    route: [ { if: \"rcpt == 'v@hub.example'\", use: named }, { use: hub } ]\n"
+
+static void a_reload_test(struct yard *y)
+{
+    yard_send(y, "a@b.example", "u@hub.example v@hub.example w@hub.example");
+    (void)fiber_sleep(when_after(2000), WHEN_NEVER);
+    YARD_CHECK(y, y->hosts[0].contents == 0);
+    yard_reload(y, OTHER_WAY);
+    yard_wait(y, 30000);
+    YARD_CHECK(y, yard_jobs(y) == 0);
+    YARD_CHECK(y, y->hosts[0].contents == 1);
+    YARD_CHECK(y, y->hosts[1].contents == 1);
+    YARD_CHECK(y, str_ends(buf_str(&y->hosts[1].heard), STR("RCPT TO:<v@hub.example>\nDATA\n")));
+}
+
+static void a_changed_route_holds_for_waiting_mail(void **state)
+{
+    struct yard_host hosts[] = {{.ip = HUB, .mail = "451 later|250 ok"}, {.ip = ONE}};
+    struct yard y = {.config = PLAIN, .hosts = hosts, .host_count = 2, .test = a_reload_test};
+
+    yard_run(&y);
+    (void)state;
+}
+
+/* The server stops in the middle of everything: what had not been answered is tried again. */
+static void a_stop_test(struct yard *y)
+{
+    yard_send(y, "a@b.example", "u@hub.example");
+    (void)fiber_sleep(when_after(2000), WHEN_NEVER);
+    YARD_CHECK(y, y->hosts[0].connections == 1);
+    YARD_CHECK(y, yard_jobs(y) == 1);
+    loop_cancel(y->queue_loop);
+    (void)fiber_sleep(when_after(100), WHEN_NEVER);
+    loop_cancel(y->work_loop); /* cuts short what runs */
+}
+
+static void a_stop_cuts_a_silent_host_short(void **state)
+{
+    struct yard_host hosts[] = {{.ip = HUB, .rcpt = "-"}};
+    struct yard y = {.config = PLAIN, .hosts = hosts, .host_count = 1, .test = a_stop_test};
+
+    yard_run(&y);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +590,8 @@ int main(void)
         cmocka_unit_test(connections_are_kept_for_what_comes_next),
         cmocka_unit_test(a_dead_idle_connection_was_no_attempt),
         cmocka_unit_test(a_burst_shares_connections),
+        cmocka_unit_test(a_changed_route_holds_for_waiting_mail),
+        cmocka_unit_test(a_stop_cuts_a_silent_host_short),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

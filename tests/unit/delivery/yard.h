@@ -50,6 +50,8 @@ struct yard {
     const char *const *names;
     void (*test)(struct yard *y);
     const char *own_name, *own_address;
+    enum body_class body; /* of what yard_send sends */
+    bool smtputf8;
 
     struct world *world;
     struct loop *store_loop, *queue_loop, *work_loop, *user_loop;
@@ -412,6 +414,8 @@ static uint64_t yard_send(struct yard *y, const char *from, const char *to)
                                                  : NOTIFY_NEVER;
         }
     }
+    m->body = y->body;
+    m->smtputf8 = y->smtputf8;
     buf_put(&p->head, str_of(yard_body));
     m->size = p->head.len;
     m->header_bytes = (uint32_t)str_find_str(buf_str(&p->head), STR("\r\n\r\n")) + 4;
@@ -440,27 +444,22 @@ static void yard_wait(struct yard *y, int64_t ms)
     }
 }
 
-/* ---- the run ---- */
-
-static bool yard_is_own_name(void *ctx, struct str host)
-{
-    struct yard *y = ctx;
-
-    return y->own_name != NULL && str_eq_nocase(host, str_of(y->own_name));
-}
-
-static bool yard_is_own_address(void *ctx, const struct addr *at)
-{
-    struct yard *y = ctx;
-    struct addr own;
-
-    return y->own_address != NULL && addr_parse(str_of(y->own_address), &own) && addr_eq(&own, at);
-}
-
 static enum expr_local yard_is_local(void *ctx, struct str directory, struct str domain)
 {
     (void)ctx, (void)directory;
     return str_eq(domain, STR("here.example")) ? EXPR_LOCAL_YES : EXPR_LOCAL_NO;
+}
+
+/* Authorities that the simulated TLS never looks at: who it trusts says its server. */
+static struct tls_trust *yard_trust(void)
+{
+    static struct tls_trust *trust;
+    struct buf why BUF_LOCAL = {0};
+
+    if (trust == NULL) {
+        must(tls_trust_load(STR_EMPTY, &trust, &why).code == OK);
+    }
+    return trust;
 }
 
 static struct plan *yard_plan(const char *text)
@@ -483,6 +482,34 @@ static struct plan *yard_plan(const char *text)
     config_give(cfg);
     faults_done(&faults);
     return p;
+}
+
+/* A reload, as main does it. */
+static void yard_reload(struct yard *y, const char *config)
+{
+    struct plan *old = y->plan;
+
+    y->plan = yard_plan(config);
+    delivery_use_plan(y->delivery, y->plan);
+    queue_use_plan(y->queue, plan_take(y->plan));
+    plan_give(old);
+}
+
+/* ---- the run ---- */
+
+static bool yard_is_own_name(void *ctx, struct str host)
+{
+    struct yard *y = ctx;
+
+    return y->own_name != NULL && str_eq_nocase(host, str_of(y->own_name));
+}
+
+static bool yard_is_own_address(void *ctx, const struct addr *at)
+{
+    struct yard *y = ctx;
+    struct addr own;
+
+    return y->own_address != NULL && addr_parse(str_of(y->own_address), &own) && addr_eq(&own, at);
 }
 
 static void yard_run(struct yard *y)
@@ -514,6 +541,7 @@ static void yard_run(struct yard *y)
     out.loops = &y->work_loop;
     out.store = y->store;
     out.dns = y->dns;
+    out.trust = yard_trust();
     y->delivery = delivery_new(&out, y->plan);
     y->queue = queue_new(y->queue_loop, y->store, delivery_ops(y->delivery), &queue);
     delivery_use_queue(y->delivery, y->queue);
