@@ -153,12 +153,14 @@ static void welcome(struct door *d, struct guest *g)
 static void accept_fiber(void *arg)
 {
     struct door *d = arg;
+    bool resting = false; /* one event for each time it begins */
     struct guest *g;
     struct err e;
 
     for (;;) {
         e = listener_accept(d->listener, &g, WHEN_NEVER);
         if (e.code == OK) {
+            resting = false;
             welcome(d, g);
             continue;
         }
@@ -166,7 +168,8 @@ static void accept_fiber(void *arg)
             return;
         }
         /* Out of descriptors, or a client that left in the queue of the kernel: never spin. */
-        if (e.code == ERR_LIMIT) {
+        if (e.code == ERR_LIMIT && !resting) {
+            resting = true;
             event_raise(&ev_listener_rests, f_listener(str_of(d->name)), f_count(d->in->sessions));
         }
         if (fiber_sleep(when_after(rest_ms), WHEN_NEVER).code != OK) {

@@ -4,11 +4,13 @@
 #include "inbound/inbound.h"
 #include "inbound/part.h"
 #include "runtime/clock.h"
+#include "runtime/log.h"
 #include "runtime/sim.h"
 #include "runtime/stream.h"
 #include "tls/tls.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define GREETED                                                                                    \
@@ -429,6 +431,72 @@ static void an_address_has_so_many_sessions(void **state)
     (void)state;
 }
 
+static void lacks_memory(struct scene *scene)
+{
+    struct stream *s = client(scene), *late;
+
+    talk(s, GREETED);
+    atomic_fetch_add(&scene->in->place.held, 17U * 1024 * 1024);
+    late = client(scene);
+    talk(late, "S: 421 4.3.2 Out of memory for now, try again later\n");
+    hear_end(late);
+    talk(s, "C: MAIL FROM:<a@b.example>\nS: 421 4.3.2 Out of memory for now, try again later\n");
+    hear_end(s);
+    /* And a message that begins in time ends when there is none left. */
+    atomic_fetch_sub(&scene->in->place.held, 17U * 1024 * 1024);
+    s = client(scene);
+    talk(s, OPENED);
+    atomic_fetch_add(&scene->in->place.held, 17U * 1024 * 1024);
+    talk(s, "C: x\nC: .\nS: 421 4.3.2 Out of memory for now, try again later\n");
+    hear_end(s);
+    atomic_fetch_sub(&scene->in->place.held, 17U * 1024 * 1024);
+    assert_int_equal(fake.accepted, 0);
+}
+
+static void clients_are_put_off_before_memory_is_used_up(void **state)
+{
+    play("  memory: 16MiB\n", lacks_memory);
+    (void)state;
+}
+
+static unsigned rests;
+
+static void count_rests(void *ctx, const struct event_kind *kind, const struct event_field *fields,
+                        size_t count)
+{
+    (void)ctx, (void)fields, (void)count;
+    rests += str_eq(str_of(kind->name), STR("listener_rests"));
+}
+
+static void lacks_descriptors(struct scene *scene)
+{
+    struct rlimit before, one;
+    int next = dup(0);
+    struct stream *s;
+
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    one = before;
+    one.rlim_cur = (rlim_t)next + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &one), 0);
+    rests = 0;
+    s = client(scene); /* takes the last one */
+    while (rests < 1) {
+        assert_int_equal(fiber_yield(when_after(10000)).code, OK);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    talk(s, GREETED QUIT);
+    hear_end(s);
+    assert_int_equal(rests, 1);
+}
+
+static void without_descriptors_accepting_rests(void **state)
+{
+    play("", lacks_descriptors);
+    (void)state;
+}
+
 static void stop_now(void *arg)
 {
     struct scene *scene = arg;
@@ -747,6 +815,8 @@ int main(void)
         cmocka_unit_test(what_cannot_be_taken_is_refused),
         cmocka_unit_test(a_body_that_comes_to_nothing_is_abandoned),
         cmocka_unit_test(an_address_has_so_many_sessions),
+        cmocka_unit_test(clients_are_put_off_before_memory_is_used_up),
+        cmocka_unit_test(without_descriptors_accepting_rests),
         cmocka_unit_test(stopping_lets_transactions_end),
         cmocka_unit_test(a_reload_holds_from_the_next_mail_on),
         cmocka_unit_test(starttls_begins_anew),
@@ -755,5 +825,6 @@ int main(void)
         cmocka_unit_test(a_crash_leaves_nothing_behind),
     };
 
+    log_tap(count_rests, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
