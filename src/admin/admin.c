@@ -64,7 +64,8 @@ struct err admin_open(struct admin *ad, const struct admin_settings *settings, s
     struct err e;
 
     ad->home = loop_self();
-    ad->settings = settings;
+    ad->settings = (struct admin_settings){
+        .token = {arena_dup(&ad->arena, settings->token.text), settings->token.is_given}};
     e = http_server_open(&o, &ad->server, why);
     if (e.code != OK) {
         ad->server = NULL;
@@ -93,6 +94,7 @@ void admin_close(struct admin *ad, struct when by)
 
 void admin_free(struct admin *ad)
 {
+    arena_done(&ad->arena);
     mem_free(ad);
 }
 

@@ -23,7 +23,8 @@ struct admin {
     struct admin_options options;
     struct loop *loops[LOOPS_SHOWN_MAX];
     struct loop *home;
-    const struct admin_settings *settings;
+    struct arena arena;
+    struct admin_settings settings; /* as at the start: a reload does not touch them */
     struct http_server *server;
     struct event_counter counters[COUNTERS_MAX];
     atomic_uint follower_count; /* while there is one, events are brought home */

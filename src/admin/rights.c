@@ -72,7 +72,7 @@ struct admin *admin_enter(const struct http_request *r, struct http_answer *answ
 
     (void)http_header(r, "Authorization", &authorization);
     (void)http_header(r, "Host", &host);
-    if (admin_may(ad->settings, right, &r->remote, authorization, host, &why)) {
+    if (admin_may(&ad->settings, right, &r->remote, authorization, host, &why)) {
         return ad;
     }
     event_raise(&ev_admin_refused, f_remote(addr_print(&r->remote, at)), f_path(r->path));
