@@ -210,6 +210,9 @@ struct err checkpoint_write(struct store *s, struct when by)
                 f_size((int64_t)w.at));
     if (s->durable_checkpoint != 0) {
         e = disk_unlink(s->disk, name_of("checkpoint", s->durable_checkpoint, at), by);
+        if (!e.code) {
+            e = disk_sync_folder(s->disk, by);
+        }
     }
     s->durable_checkpoint = w.number;
     return e.code == ERR_NOT_FOUND ? ERR_OK : e;
@@ -374,10 +377,14 @@ struct err checkpoint_read(struct store *s, uint64_t number, struct log_position
         }
     }
     scan_done(&scan);
-    disk_file_close(file);
     if (!e.code && !g.is_whole) {
         e = err_of(ERR_CORRUPT);
     }
+    if (!e.code && !s->only_reads) {
+        /* After a kill it may be in the system's memory only. */
+        e = disk_sync(file, by);
+    }
+    disk_file_close(file);
     s->last_checkpoint_bytes = size;
     return e;
 }

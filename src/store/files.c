@@ -129,6 +129,9 @@ void spare_give_up(struct store *s, struct when by)
         disk_file_close(spare.file);
     }
     e = disk_unlink(s->disk, name_of("spare", spare.number, at), by);
+    if (!e.code) {
+        e = disk_sync_folder(s->disk, by); /* some file systems give the room back only then */
+    }
     if (e.code) {
         say_disk("unlink", e);
     }

@@ -8,7 +8,7 @@
  * dead segments back, and moves the survivors of nearly dead ones.
  */
 
-enum { KEEPER_MS = 10000, CHECKPOINT_SHARE = 4 };
+enum { KEEPER_MS = 10000, RETRY_MS = 1000, CHECKPOINT_SHARE = 4 };
 
 static void say_failed(const char *what, struct err e)
 {
@@ -53,6 +53,7 @@ static void checkpoint(struct store *s)
         e = checkpoint_write(s, WHEN_NEVER);
     }
     if (e.code) {
+        s->checkpoint_after = when_after(RETRY_MS);
         say_failed("checkpoint", e);
     }
 }
@@ -79,7 +80,8 @@ static bool recycle_dead(struct store *s)
 static void keep_house(struct store *s)
 {
     keep_spares(s);
-    if (checkpoint_is_due(s) || (s->wants_checkpoint && s->bytes_since_checkpoint > 0)) {
+    if ((checkpoint_is_due(s) || (s->wants_checkpoint && s->bytes_since_checkpoint > 0)) &&
+        s->checkpoint_after.ns <= clock_now().ns) {
         checkpoint(s);
     }
     s->wants_checkpoint = false;
@@ -98,7 +100,9 @@ void keeper_run(void *store)
     while (!s->is_closing) {
         keep_house(s);
         if (!s->is_closing) {
-            signal_wait(&s->keeper_work, "housework of the store", when_after(KEEPER_MS));
+            int64_t ms = s->checkpoint_after.ns > clock_now().ns ? RETRY_MS : KEEPER_MS;
+
+            signal_wait(&s->keeper_work, "housework of the store", when_after(ms));
         }
     }
     /* The committer has its last batch to write; the checkpoint comes after it. */

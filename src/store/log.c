@@ -148,8 +148,7 @@ void store_free(struct store *s)
     mem_free(s);
 }
 
-/* Invariant 9. */
-static struct err lock(struct store *s, struct buf *why)
+struct err store_lock(struct store *s, struct buf *why)
 {
     struct arena a ARENA_LOCAL = {0};
     struct str holder = STR_EMPTY;
@@ -170,7 +169,7 @@ static struct err lock(struct store *s, struct buf *why)
 static struct err open_log(struct store *s, struct buf *why)
 {
     struct when begun = clock_read();
-    struct err e = is_broken(s, BROKEN_NO_LOCK) ? ERR_OK : lock(s, why);
+    struct err e = is_broken(s, BROKEN_NO_LOCK) ? ERR_OK : store_lock(s, why);
 
     if (!e.code) {
         e = store_recover(s, why, WHEN_NEVER);

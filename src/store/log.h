@@ -12,6 +12,7 @@
 #include "store/batch.h"
 #include "store/broken.h"
 #include "store/index.h"
+#include "store/offline.h"
 #include "store/segment.h"
 #include "store/store.h"
 #include "store/wire.h"
@@ -95,6 +96,8 @@ struct store {
     struct store_totals totals;
 
     bool is_open, is_closing, has_stopped;
+    bool only_reads;                /* offline.c: nothing is written */
+    const struct store_lines *told; /* offline.c: where damage is told, instead of the log */
     struct err opened;
     struct fiber *server;
 
@@ -135,6 +138,7 @@ struct store {
     uint64_t move_credit;
     uint64_t disk_free; /* when it was asked last */
     bool wants_checkpoint;
+    struct when checkpoint_after; /* it failed: not before */
 
     /* Readers (read.c). */
     struct group readers;
@@ -149,6 +153,7 @@ static inline bool is_broken(const struct store *s, enum store_broken what)
 
 /* log.c: requests of other loops. Never suspends; false when the store is closed for good. */
 bool store_send(struct store *s, struct post *p);
+struct err store_lock(struct store *s, struct buf *why); /* invariant 9 */
 
 /* ids.c */
 uint64_t id_limit_for(const struct store *s);

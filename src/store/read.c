@@ -5,6 +5,8 @@
 #include "store/events.h"
 #include "store/log.h"
 
+#include <inttypes.h>
+
 /*
  * Reading what is live. The log goes on changing meanwhile: a message may be forgotten or moved
  * while we wait for the disk. So places are looked up, read, and looked up again when nothing
@@ -22,6 +24,17 @@ void say_damaged(struct store *s, uint64_t id, uint32_t generation, uint32_t off
         return;
     }
     total_add(s, damaged, 1);
+    if (s->told != NULL) {
+        struct buf line BUF_LOCAL = {0};
+
+        buf_printf(&line, "%.*s/%.*s:%u: %s is damaged", STR_ARG(disk_path(s->disk)),
+                   STR_ARG(name_of("log", generation, name)), offset, what);
+        if (id != 0) {
+            buf_printf(&line, " (message %016" PRIx64 ")", id);
+        }
+        s->told->line(s->told->ctx, buf_str(&line));
+        return;
+    }
     event_raise(&ev_store_damaged, f_message(id), f_path(name_of("log", generation, name)),
                 f_offset(offset), f_text(str_of(what)));
 }

@@ -84,7 +84,7 @@ static struct err add_spares(struct store *s, struct finding *f, struct when by)
 {
     struct err e = ERR_OK;
 
-    for (uint32_t i = 0; !e.code && i < f->spare_count; i++) {
+    for (uint32_t i = 0; !e.code && i < f->spare_count && !s->only_reads; i++) {
         char at[NAME_BYTES];
         struct str name = name_of("spare", f->spares[i], at);
         struct disk_file *file;
@@ -137,8 +137,11 @@ static struct err read_checkpoints(struct store *s, struct finding *f, struct lo
         if (f->checkpoints[i] > s->checkpoint_number) {
             s->checkpoint_number = f->checkpoints[i];
         }
+        if (s->durable_checkpoint != 0 && s->only_reads) {
+            break;
+        }
         if (s->durable_checkpoint != 0) {
-            e = disk_unlink(s->disk, name, by); /* the one before a durable one */
+            e = disk_unlink(s->disk, name, by); /* the one before */
         } else {
             e = checkpoint_read(s, f->checkpoints[i], from, by);
         }
@@ -148,10 +151,11 @@ static struct err read_checkpoints(struct store *s, struct finding *f, struct lo
             event_raise(&ev_store_damaged, f_path(name),
                         f_text(STR("a checkpoint is not whole: it was being written, or is "
                                    "damaged")));
-            e = disk_unlink(s->disk, name, by);
+            e = s->only_reads ? ERR_OK : disk_unlink(s->disk, name, by);
         } else if (e.code == OK && s->durable_checkpoint == 0) {
             s->durable_checkpoint = f->checkpoints[i];
             s->covered = from->generation;
+            e = s->only_reads ? ERR_OK : disk_sync_folder(s->disk, by);
         }
         if (e.code == ERR_VERSION) {
             buf_printf(why, "%.*s/%.*s was written by a newer version of Postyard",
@@ -171,7 +175,8 @@ static struct err read_head(struct store *s, struct found_segment *g, struct buf
     char at[NAME_BYTES];
     struct str name = name_of("log", g->generation, at);
     size_t got = 0;
-    struct err e = disk_file_open(s->disk, name, DISK_READ | DISK_WRITE, &g->file, by);
+    struct err e = disk_file_open(s->disk, name, s->only_reads ? DISK_READ : DISK_READ | DISK_WRITE,
+                                  &g->file, by);
 
     if (!e.code) {
         e = disk_size(g->file, &g->size, by);
@@ -267,7 +272,7 @@ static struct err replay_found(struct replay *p, struct finding *f, const struct
         if (g->is_begun && g->head.epoch > s->epoch) {
             s->epoch = (uint32_t)g->head.epoch;
         }
-        if (g->end == 0) {
+        if (g->end == 0 && !s->only_reads) {
             /* What we read may be in the system's memory only, from before the process was killed:
              * it must be durable before anything refers to it. */
             e = disk_sync(g->file, by);
