@@ -15,8 +15,8 @@
  *
  * It is taken while commits go on. It says from which place of the log recovery must go on reading:
  * what the index was when the first byte was gathered. Whatever changes meanwhile is read once more
- * from there, which does no harm (apply.c). It counts from its last record on, once file and folder
- * are flushed; only then the one before it is removed.
+ * from there, which does no harm (apply.c). It is "writing-NUMBER" until it has been flushed: a
+ * checkpoint by its name is whole and durable. Then the one before it is removed.
  */
 
 enum {
@@ -175,18 +175,16 @@ static struct err write_all(struct writing *w, struct when by)
     tlv_put_num(&meta, END_TAG_VALUES, w->values);
     put_record(w, RECORD_END, buf_str(&meta), STR_EMPTY);
     e = flush_out(w, 0, by);
-    if (!e.code) {
-        e = disk_sync(w->file, by);
-    }
-    return e.code ? e : disk_sync_folder(s->disk, by);
+    return e.code ? e : disk_sync(w->file, by);
 }
 
 struct err checkpoint_write(struct store *s, struct when by)
 {
     struct writing w = {.s = s, .number = s->checkpoint_number + 1};
     uint64_t since = s->bytes_since_checkpoint;
-    char at[NAME_BYTES];
-    struct str name = name_of("checkpoint", w.number, at);
+    char at[NAME_BYTES], finished[NAME_BYTES];
+    struct str name = name_of("writing", w.number, at);
+    struct str whole = name_of("checkpoint", w.number, finished);
     struct err e;
 
     s->checkpoint_number = w.number; /* also when it fails: no number is used twice */
@@ -202,11 +200,18 @@ struct err checkpoint_write(struct store *s, struct when by)
         disk_unlink(s->disk, name, by);
         return e;
     }
+    e = disk_rename(s->disk, name, whole, by);
+    if (!e.code) {
+        e = disk_sync_folder(s->disk, by);
+    }
+    if (e.code) {
+        return e; /* it is whole, whatever its name: it does no harm */
+    }
     total_add(s, checkpoints, 1);
     s->covered = w.from.generation;
     s->bytes_since_checkpoint -= since;
     s->last_checkpoint_bytes = w.at;
-    event_raise(&ev_store_checkpoint, f_path(name), f_count((int64_t)w.entries),
+    event_raise(&ev_store_checkpoint, f_path(whole), f_count((int64_t)w.entries),
                 f_size((int64_t)w.at));
     if (s->durable_checkpoint != 0) {
         e = disk_unlink(s->disk, name_of("checkpoint", s->durable_checkpoint, at), by);
@@ -379,10 +384,6 @@ struct err checkpoint_read(struct store *s, uint64_t number, struct log_position
     scan_done(&scan);
     if (!e.code && !g.is_whole) {
         e = err_of(ERR_CORRUPT);
-    }
-    if (!e.code && !s->only_reads) {
-        /* After a kill it may be in the system's memory only. */
-        e = disk_sync(file, by);
     }
     disk_file_close(file);
     s->last_checkpoint_bytes = size;

@@ -15,7 +15,8 @@
  * 1. Every record carries its segment's generation and its own offset under the checksum; leftovers
  *    of a recycled file are never read as records. (record.c)
  * 2. A 4 KiB block that holds acknowledged bytes is never written again: each flush starts on a
- *    fresh block. Acknowledgements go out in log order. (batch.c, commit.c)
+ *    fresh block. (But recovery writes the end of the log once more, byte for byte: write_again, in
+ *    recover.c.) Acknowledgements go out in log order. (batch.c, commit.c)
  * 3. A segment is recycled only when no message in it is live and each result record in it is
  *    covered by a durable checkpoint. (segment_may_be_recycled, checkpoint.c)
  * 4. Survivors: copy, flush, switch the index, then free. Results name messages by id, never by

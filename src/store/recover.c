@@ -72,6 +72,12 @@ static struct err list_files(struct store *s, struct finding *f, struct when by)
             f->checkpoints[f->checkpoint_count++] = number;
         } else if (name_parse(names[i], "spare", &number)) {
             f->spares[f->spare_count++] = number;
+        } else if (name_parse(names[i], "writing", &number) && !s->only_reads) {
+            s->checkpoint_number = number > s->checkpoint_number ? number : s->checkpoint_number;
+            e = disk_unlink(s->disk, names[i], by);
+            if (e.code) {
+                return e;
+            }
         }
     }
     qsort(f->segments, f->segment_count, sizeof *f->segments, by_generation);
@@ -252,6 +258,31 @@ static void follow_heads(struct store *s, struct finding *f, uint32_t covered)
     }
 }
 
+/* What we read at the end of the log may be in the system's memory only: from before the process
+ * was killed, or, worse, from before a flush that failed, after which a flush reports success and
+ * flushes nothing. It must be durable before anything refers to it, so the same bytes are written
+ * once more: to a disk that has them this changes nothing. */
+static struct err write_again(struct disk_file *file, uint32_t from, uint32_t end, struct when by)
+{
+    struct iovec iov = {.iov_len = end > from ? end - from : 0};
+    size_t got = 0;
+    struct err e;
+
+    if (iov.iov_len == 0) {
+        return ERR_OK;
+    }
+    iov.iov_base = mem_alloc_raw(iov.iov_len);
+    e = disk_read(file, from, iov.iov_base, iov.iov_len, &got, by);
+    if (!e.code && got < iov.iov_len) {
+        e = err_of(ERR_DISK);
+    }
+    if (!e.code) {
+        e = disk_write_sync(file, from, &iov, 1, by);
+    }
+    mem_free(iov.iov_base);
+    return e;
+}
+
 static struct err replay_found(struct replay *p, struct finding *f, const struct log_position *from,
                                struct when by)
 {
@@ -262,6 +293,8 @@ static struct err replay_found(struct replay *p, struct finding *f, const struct
         struct found_segment *g = &f->segments[i];
         struct segment *book = segments_find(&s->segments, g->generation);
         uint32_t start = g->generation == from->generation ? from->offset : SEGMENT_START;
+        uint32_t proven;
+        bool is_last;
 
         if (!g->is_of_log) {
             continue;
@@ -272,13 +305,11 @@ static struct err replay_found(struct replay *p, struct finding *f, const struct
         if (g->is_begun && g->head.epoch > s->epoch) {
             s->epoch = (uint32_t)g->head.epoch;
         }
-        if (g->end == 0 && !s->only_reads) {
-            /* What we read may be in the system's memory only, from before the process was killed:
-             * it must be durable before anything refers to it. */
-            e = disk_sync(g->file, by);
-        }
-        if (!e.code) {
-            e = replay_segment(p, g->file, g->generation, start, &g->end, (uint32_t)g->size, by);
+        is_last = g->end == 0;
+        e = replay_segment(p, g->file, g->generation, start, &g->end, (uint32_t)g->size, &proven,
+                           by);
+        if (!e.code && is_last && !s->only_reads) {
+            e = write_again(g->file, proven, g->end, by);
         }
         book->confirmed = g->end;
         book->written = g->end;

@@ -27,8 +27,10 @@ struct replay {
     uint32_t lost_count, lost_size;
 };
 
-/* Reads one segment from `from` on into the index. *end: 0 for the last one, then where it ends.
+/* Reads one segment from `from` on into the index. *end: 0 for the last one, then where it ends;
+ * *proven: up to where something behind it says that it is durable.
  * ERR_VERSION: it holds what only a newer version understands. */
 struct err replay_segment(struct replay *p, struct disk_file *file, uint32_t generation,
-                          uint32_t from, uint32_t *end, uint32_t most, struct when by);
+                          uint32_t from, uint32_t *end, uint32_t most, uint32_t *proven,
+                          struct when by);
 void replay_done(struct replay *p);

@@ -166,7 +166,8 @@ static struct err replay_record(struct replay *p, struct held *h)
 }
 
 struct err replay_segment(struct replay *p, struct disk_file *file, uint32_t generation,
-                          uint32_t from, uint32_t *end, uint32_t most, struct when by)
+                          uint32_t from, uint32_t *end, uint32_t most, uint32_t *proven,
+                          struct when by)
 {
     struct scan scan;
     struct held h;
@@ -175,11 +176,13 @@ struct err replay_segment(struct replay *p, struct disk_file *file, uint32_t gen
     enum scan_found found = SCAN_RECORD;
 
     p->generation = generation;
+    *proven = from;
     scan_begin(&scan, file, generation, from, *end, most, is_broken(p->s, BROKEN_LEFTOVERS));
     while (!e.code && found != SCAN_END) {
         found = scan_next(&scan, &h.record, &h.meta, &h.data, &damaged, &e, by);
         if (found == SCAN_RECORD || found == SCAN_DATA_DAMAGED) {
             h.is_damaged = found == SCAN_DATA_DAMAGED;
+            *proven = h.record.confirmed > *proven ? h.record.confirmed : *proven;
             e = replay_record(p, &h);
         } else if (found == SCAN_DAMAGED) {
             say_damaged(p->s, 0, generation, damaged, "records, not known whose");
