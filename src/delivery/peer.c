@@ -9,6 +9,9 @@
 #include "runtime/stream.h"
 #include "tls/tls.h"
 
+/* An idle link that young is taken for alive: hosts do not hang up so soon. */
+enum { WARM_MS = 1000 };
+
 /* ---- outcomes ---- */
 
 static struct str one_line(struct arena *a, struct str text)
@@ -302,7 +305,7 @@ struct peer_link *peer_take(struct delivery_loop *l, const struct peer *key)
         }
         idle_remove(l, k);
         if (client_is_quiet(&k->client)) {
-            k->is_warm = false;
+            k->is_warm = clock_now().ns - k->idle_since.ns < WARM_MS * NS_PER_MS;
             l->reuses++;
             return k;
         }
@@ -375,7 +378,7 @@ void peer_rest(struct delivery_loop *l, struct peer_link *k)
         peer_end(l, oldest);
     }
     client_rest(&k->client);
-    k->is_warm = false;
+    k->idle_since = clock_now();
     k->idle_until = when_after(idle_ms);
     list_push(&l->idle, &k->link);
     l->idle_count++;

@@ -38,8 +38,9 @@ struct peer {
 struct peer_link {
     struct client client;
     struct peer key;
+    bool is_used; /* it has served a transaction */
     bool is_warm; /* known to be alive: its last reply came just now */
-    struct when idle_until;
+    struct when idle_since, idle_until;
     struct link link;
     struct arena arena;
 };

@@ -5,7 +5,7 @@
  * 2. Once content was sent no other host is asked for those it was sent for, whatever the answer;
  *    without an answer they may have been taken.
  * 3. Recipients whose connection or TLS decisions differ never share a transaction.
- * 4. A link that had been idle and turns out to be dead was no attempt: a fresh one is opened.
+ * 4. A link that has served before and turns out to be dead was no attempt: a fresh one is opened.
  */
 #include "base/check.h"
 #include "delivery/events.h"
@@ -295,13 +295,20 @@ static struct outcome outcome_of_fate(struct run *r, const struct client_mail *m
     return o;
 }
 
-/* Whether the peer was dead all along: an idle link that closed before it said anything. */
-static bool was_dead(const struct run *r, const struct client_mail *m, struct err e)
+/* Whether the peer was dead all along: a link that has served before, and then closed without a
+ * single reply, or with 421 in place of one to MAIL. What was sent in haste may have been taken
+ * even so; but a later attempt would take no smaller risk. */
+static bool was_dead(const struct run *r, uint32_t replies, struct err e)
 {
-    return !r->link->is_warm && !m->accepted && !m->sent &&
-           (e.code == ERR_CLOSED || e.code == ERR_NETWORK ||
-            (e.code == OK && r->link->client.said.code == 421 &&
-             r->link->client.stage == CLIENT_AT_MAIL));
+    const struct client *c = &r->link->client;
+
+    if (!r->link->is_used) {
+        return false;
+    }
+    if (e.code == OK) {
+        return c->over && c->said.code == 421 && c->stage == CLIENT_AT_MAIL;
+    }
+    return c->replies == replies && (e.code == ERR_CLOSED || e.code == ERR_NETWORK);
 }
 
 enum spoken { SPOKEN, SPOKEN_TO_THE_DEAD };
@@ -311,15 +318,17 @@ static enum spoken transact(struct run *r, struct client_mail *m, const uint32_t
 {
     struct client *c = &r->link->client;
     struct job *j = r->j;
+    uint32_t replies = c->replies;
     struct err e;
 
     c->slowest_ns = 0;
     e = client_send(c, m, by);
     r->l->transactions++;
-    if (was_dead(r, m, e)) {
+    if (was_dead(r, replies, e)) {
         return SPOKEN_TO_THE_DEAD;
     }
     r->link->is_warm = true;
+    r->link->is_used = true;
     if (m->accepted) {
         slot_accepted(j->slot, c->slowest_ns / NS_PER_MS);
     }

@@ -66,8 +66,9 @@ struct err client_hear(struct client *c, enum client_stage stage, int64_t within
     if (e.code == ERR_PROTOCOL) {
         c->fault = c->parser.fault;
     }
-    if (e.code == OK && c->said.code == 421) {
-        c->over = true;
+    if (e.code == OK) {
+        c->replies++;
+        c->over = c->over || c->said.code == 421;
     }
     return client_lost(c, e);
 }

@@ -73,6 +73,7 @@ struct client {
     enum client_stage stage;
     const char *fault;  /* of ERR_PROTOCOL */
     int64_t slowest_ns; /* longest single wait since it was last set to 0 */
+    uint32_t replies;   /* heard so far */
     uint32_t delivered; /* recipients that were taken */
 
     /* The conversation's own. */

@@ -526,6 +526,30 @@ static void a_burst_shares_connections(void **state)
     (void)state;
 }
 
+static void a_host_that_hangs_up_test(struct yard *y)
+{
+    for (int i = 0; i < 10; i++) {
+        yard_send(y, "a@b.example", "u@hub.example");
+    }
+    yard_wait(y, 20000);
+    YARD_CHECK(y, y->hosts[0].contents == 10);
+    YARD_CHECK(y, y->hosts[0].connections == 10);
+    YARD_CHECK(y, !yard_logged(y, "delivery_deferred"));
+}
+
+/* Also when all was sent in haste: nothing was answered, and a fresh connection is no greater risk
+ * than a later attempt. */
+static void a_host_that_hangs_up_after_each_message_delays_nothing(void **state)
+{
+    struct yard_host hosts[] = {
+        {.ip = HUB, .ehlo = "250 host/250 PIPELINING/250 CHUNKING", .hangs_up = true}};
+    struct yard y = {
+        .config = PLAIN, .hosts = hosts, .host_count = 1, .test = a_host_that_hangs_up_test};
+
+    yard_run(&y);
+    (void)state;
+}
+
 /* ---- a reload ---- */
 
 /* v@ no longer goes where u@ goes. */
@@ -590,6 +614,7 @@ int main(void)
         cmocka_unit_test(connections_are_kept_for_what_comes_next),
         cmocka_unit_test(a_dead_idle_connection_was_no_attempt),
         cmocka_unit_test(a_burst_shares_connections),
+        cmocka_unit_test(a_host_that_hangs_up_after_each_message_delays_nothing),
         cmocka_unit_test(a_changed_route_holds_for_waiting_mail),
         cmocka_unit_test(a_stop_cuts_a_silent_host_short),
     };

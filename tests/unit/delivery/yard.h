@@ -32,6 +32,7 @@ struct yard_host {
     uint16_t port;
     const char *greeting, *ehlo, *mail, *rcpt, *data, *end;
     bool lmtp, broken_tls;
+    bool hangs_up;         /* after each content, without a word */
     const char *tls_names; /* offers TLS under these names (as tls_server_sim) */
 
     /* What became of it. */
@@ -129,6 +130,7 @@ static void yard_end(struct yard_session *s)
         h->contents += yard_say(s, yard_answer(h, h->end, "250 2.0.0 taken", USE_END));
     }
     s->rcpts = 0;
+    s->over = s->over || h->hangs_up;
 }
 
 static void yard_data(struct yard_session *s)
@@ -232,6 +234,7 @@ static void yard_serves(void *arg)
         stream_take(s->stream, end + 1);
         yard_command(s, str_make(line, end - 1));
     }
+    (void)stream_flush(s->stream, WHEN_NEVER);
     stream_close(s->stream);
     mem_free(s);
 }
