@@ -2,16 +2,17 @@
  * postyard send: a message through the running server, from the command line.
  */
 #include "base/check.h"
+#include "cli/ask.h"
 #include "cli/commands.h"
 #include "cli/compose.h"
-#include "cli/inject.h"
+#include "cli/follow.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
 
 struct send {
     struct str config, from, from_name, subject, body, file;
     struct words to;
-    bool quiet;
+    bool quiet, follow, json;
 };
 
 /* The content: a whole message as it is, or a text that becomes the body of one. */
@@ -54,6 +55,12 @@ static int send_it(const struct send *s, struct config *cfg, struct arena *a)
         return EXIT_FAILED;
     }
     in.content = buf_str(&content);
+    if (s->follow) {
+        struct str socket;
+
+        return ask_socket("send", cfg, a, &socket) ? (int)inject_and_follow(&in, socket, s->json)
+                                                   : EXIT_FAILED;
+    }
     exit = inject_alone(&in);
     for (size_t i = 0; i < in.ids.count && !s->quiet; i++) {
         buf_printf(&out, "%.*s\n", STR_ARG(in.ids.items[i]));
@@ -89,6 +96,8 @@ int cli_send(int argc, char **argv)
          .value = "FILE",
          .does = "the text is in FILE, instead of standard input; without --subject a text that "
                  "begins with header fields, From among them, is the whole message"},
+        {.name = "follow", .flag = &s.follow, .does = "tell what becomes of it until the end"},
+        {.name = "json", .flag = &s.json, .does = "with --follow: events as JSON lines"},
         {.name = "quiet", .letter = 'q', .flag = &s.quiet, .does = "do not print the message id"},
     };
     struct words rest;
