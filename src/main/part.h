@@ -18,7 +18,7 @@
 
 #include <stdatomic.h>
 
-enum { WORKERS_MAX = 128, GRACE_MS = 30 * 1000, CUT_MS = 5 * 1000 };
+enum { WORKERS_MAX = 128, THREADS_APART_MIN = 4, GRACE_MS = 30 * 1000 };
 
 struct server;
 

@@ -114,6 +114,17 @@ static void set_stage(struct stage *stage, struct loop *loop, struct loop *home)
     stage->home = home;
 }
 
+/* With few processors the loops that decide live with those that work: a thread more than there are
+ * processors costs a switch for every post. */
+static void share_threads(struct server *s)
+{
+    if (s->worker_count < THREADS_APART_MIN) {
+        loop_share(s->workers[0].loop, s->home);
+        loop_share(s->queue_loop, s->home);
+        loop_share(s->store_loop, s->worker_count > 1 ? s->workers[1].loop : s->home);
+    }
+}
+
 static void build_loops(struct server *s)
 {
     s->home = world_loop(s->world, "home");
@@ -135,6 +146,7 @@ static void build_loops(struct server *s)
         set_stage(&w->stop, w->loop, s->home);
         loop_main(w->loop, worker_main, w);
     }
+    share_threads(s);
 }
 
 /* Inbound may use what descriptors are left beside two for each slot, and 256 for the rest. */

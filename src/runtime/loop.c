@@ -183,6 +183,13 @@ struct loop *world_loop(struct world *w, const char *name)
     return l;
 }
 
+void loop_share(struct loop *l, struct loop *with)
+{
+    if (l->world->ops->loop_share != NULL) {
+        l->world->ops->loop_share(l, with);
+    }
+}
+
 void loop_main(struct loop *l, void (*fn)(void *), void *arg)
 {
     l->main_fn = fn;

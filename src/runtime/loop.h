@@ -35,6 +35,9 @@ struct world *world_new(void); /* real */
 bool world_is_simulated(void); /* the world this loop lives in; false outside any loop */
 /* Before world_run, or from the simulation's own loops. `name` is a literal. */
 struct loop *world_loop(struct world *w, const char *name);
+/* Puts l on the thread of another loop, before world_run: where there are fewer processors than
+ * loops a post then costs no wake-up. They stay apart otherwise: still posts, still no locks. */
+void loop_share(struct loop *l, struct loop *with);
 /* The loop's first fiber; it owns everything else there. The loop ends when it has returned. */
 void loop_main(struct loop *l, void (*fn)(void *), void *arg);
 /* Runs all loops until the main fiber of each has returned. */

@@ -13,28 +13,34 @@
 #include <time.h>
 #include <unistd.h>
 
-struct real_loop {
+/* A thread and the loops that live on it: one, or several that share it (loop_share). They share
+ * the sockets' watch and the bell too, and turn one after the other. */
+struct real_thread {
     int epoll, event;
     atomic_bool asleep; /* or about to be: a poster must ring */
     pthread_t thread;
+    unsigned count;
+    struct loop *loops[LOOPS_MAX];
 };
 
 /* Turns in a row that may go without a look at the sockets, while posts or fibers wait. */
 enum { EVENTS_MAX = 256, TURNS_MAX = 8 };
 
-static void read_clocks(struct loop *l)
+static void read_clocks(struct real_thread *r)
 {
-    struct timespec t;
+    struct timespec mono, real;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    l->now = (struct when){(int64_t)t.tv_sec * NS_PER_S + t.tv_nsec};
-    clock_gettime(CLOCK_REALTIME, &t);
-    l->date = (struct date){(int64_t)t.tv_sec * 1000 + t.tv_nsec / NS_PER_MS};
+    clock_gettime(CLOCK_MONOTONIC, &mono);
+    clock_gettime(CLOCK_REALTIME, &real);
+    for (unsigned i = 0; i < r->count; i++) {
+        r->loops[i]->now = (struct when){(int64_t)mono.tv_sec * NS_PER_S + mono.tv_nsec};
+        r->loops[i]->date = (struct date){(int64_t)real.tv_sec * 1000 + real.tv_nsec / NS_PER_MS};
+    }
 }
 
 /* ---- watches ---- */
 
-static struct real_loop *own(void)
+static struct real_thread *own(void)
 {
     struct loop *l = loop_self();
 
@@ -114,26 +120,68 @@ static void watch_event(struct watch *w, uint32_t events)
 
 /* ---- running ---- */
 
-static void sleep_until(struct loop *l, struct when next)
+static bool is_over(const struct real_thread *r)
 {
-    struct real_loop *r = l->backend;
+    for (unsigned i = 0; i < r->count; i++) {
+        if (!loop_is_over(r->loops[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool has_work(const struct real_thread *r)
+{
+    for (unsigned i = 0; i < r->count; i++) {
+        if (!loop_is_over(r->loops[i]) && loop_has_work(r->loops[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct when next_timer(const struct real_thread *r)
+{
+    struct when next = WHEN_NEVER;
+
+    for (unsigned i = 0; i < r->count; i++) {
+        next = when_earlier(next, loop_next_timer(r->loops[i]));
+    }
+    return next;
+}
+
+static void turn(struct real_thread *r)
+{
+    for (unsigned i = 0; i < r->count; i++) {
+        if (!loop_is_over(r->loops[i])) {
+            loop_enter(r->loops[i]);
+            loop_turn(r->loops[i]);
+        }
+    }
+    loop_leave();
+}
+
+/* Until a socket stirs, the bell rings, or the next deadline; not at all when there is work. */
+static void rest(struct real_thread *r)
+{
     struct epoll_event events[EVENTS_MAX];
     struct timespec wait = {0}, *timeout = &wait;
+    struct when next = next_timer(r), now = r->loops[0]->now;
     int count;
 
     atomic_store(&r->asleep, true);
-    if (!loop_has_work(l)) {
+    if (!has_work(r)) {
         if (when_is_never(next)) {
             timeout = NULL;
-        } else if (next.ns > l->now.ns) {
-            wait.tv_sec = (next.ns - l->now.ns) / NS_PER_S;
-            wait.tv_nsec = (next.ns - l->now.ns) % NS_PER_S;
+        } else if (next.ns > now.ns) {
+            wait.tv_sec = (next.ns - now.ns) / NS_PER_S;
+            wait.tv_nsec = (next.ns - now.ns) % NS_PER_S;
         }
     }
     count = epoll_pwait2(r->epoll, events, EVENTS_MAX, timeout, NULL);
     atomic_store(&r->asleep, false);
     must(count >= 0 || errno == EINTR);
-    read_clocks(l);
+    read_clocks(r);
     for (int i = 0; i < count; i++) {
         /* The bell is edge-triggered and never read: each ring is a new edge. */
         if (events[i].data.ptr != NULL) {
@@ -142,22 +190,24 @@ static void sleep_until(struct loop *l, struct when next)
     }
 }
 
-static void *loop_thread(void *arg)
+static void *run_thread(void *arg)
 {
-    struct loop *l = arg;
+    struct real_thread *r = arg;
 
-    loop_enter(l);
-    read_clocks(l);
-    loop_start_main(l);
-    for (unsigned turns = 0; !loop_is_over(l);) {
-        loop_turn(l);
-        if (loop_is_over(l)) {
+    read_clocks(r);
+    for (unsigned i = 0; i < r->count; i++) {
+        loop_enter(r->loops[i]);
+        loop_start_main(r->loops[i]);
+    }
+    for (unsigned turns = 0; !is_over(r);) {
+        turn(r);
+        if (is_over(r)) {
             break;
         }
-        if (++turns < TURNS_MAX && loop_has_work(l)) {
-            read_clocks(l);
+        if (++turns < TURNS_MAX && has_work(r)) {
+            read_clocks(r);
         } else {
-            sleep_until(l, loop_next_timer(l));
+            rest(r);
             turns = 0;
         }
     }
@@ -165,40 +215,50 @@ static void *loop_thread(void *arg)
     return NULL;
 }
 
+/* The first loop of each thread stands for it. */
+static bool leads(const struct loop *l)
+{
+    return ((const struct real_thread *)l->backend)->loops[0] == l;
+}
+
 static void real_run(struct world *w)
 {
     char name[16];
 
     for (unsigned i = 1; i < w->loop_count; i++) {
-        struct real_loop *r = w->loops[i]->backend;
+        struct real_thread *r = w->loops[i]->backend;
 
-        must(pthread_create(&r->thread, NULL, loop_thread, w->loops[i]) == 0);
-        strncpy(name, w->loops[i]->name, sizeof name - 1);
-        name[sizeof name - 1] = 0;
-        pthread_setname_np(r->thread, name);
+        if (leads(w->loops[i]) && w->loops[0]->backend != r) {
+            must(pthread_create(&r->thread, NULL, run_thread, r) == 0);
+            strncpy(name, w->loops[i]->name, sizeof name - 1);
+            name[sizeof name - 1] = 0;
+            pthread_setname_np(r->thread, name);
+        }
     }
     if (w->loop_count > 0) {
-        loop_thread(w->loops[0]);
+        run_thread(w->loops[0]->backend);
     }
     for (unsigned i = 1; i < w->loop_count; i++) {
-        struct real_loop *r = w->loops[i]->backend;
+        struct real_thread *r = w->loops[i]->backend;
 
-        must(pthread_join(r->thread, NULL) == 0);
+        if (leads(w->loops[i]) && w->loops[0]->backend != r) {
+            must(pthread_join(r->thread, NULL) == 0);
+        }
     }
 }
 
 static void real_wake(struct loop *l)
 {
-    struct real_loop *r = l->backend;
+    struct real_thread *r = l->backend;
 
     if (atomic_exchange(&r->asleep, false)) {
         must(eventfd_write(r->event, 1) == 0);
     }
 }
 
-static void real_loop_new(struct loop *l)
+static struct real_thread *thread_new(void)
 {
-    struct real_loop *r = MEM_NEW(struct real_loop);
+    struct real_thread *r = MEM_NEW(struct real_thread);
     struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.ptr = NULL};
 
     r->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -206,17 +266,43 @@ static void real_loop_new(struct loop *l)
     must(r->epoll >= 0);
     must(r->event >= 0);
     must(epoll_ctl(r->epoll, EPOLL_CTL_ADD, r->event, &e) == 0);
+    return r;
+}
+
+static void thread_free(struct real_thread *r)
+{
+    close(r->epoll);
+    close(r->event);
+    mem_free(r);
+}
+
+static void real_loop_new(struct loop *l)
+{
+    struct real_thread *r = thread_new();
+
+    r->loops[r->count++] = l;
     l->backend = r;
-    read_clocks(l);
+    read_clocks(r);
+}
+
+static void real_loop_share(struct loop *l, struct loop *with)
+{
+    struct real_thread *own_thread = l->backend, *r = with->backend;
+
+    must(own_thread != r);
+    must(own_thread->count == 1);
+    thread_free(own_thread);
+    r->loops[r->count++] = l;
+    l->backend = r;
 }
 
 static void real_loop_free(struct loop *l)
 {
-    struct real_loop *r = l->backend;
+    struct real_thread *r = l->backend;
 
-    close(r->epoll);
-    close(r->event);
-    mem_free(r);
+    if (--r->count == 0) {
+        thread_free(r);
+    }
 }
 
 static void real_random(struct loop *l, uint64_t *at, uint32_t count)
@@ -234,6 +320,7 @@ static void real_free(struct world *w)
 const struct world_ops real_ops = {
     .simulated = false,
     .loop_new = real_loop_new,
+    .loop_share = real_loop_share,
     .loop_free = real_loop_free,
     .run = real_run,
     .wake = real_wake,

@@ -74,7 +74,7 @@ struct loop {
     struct post cancel; /* posted once, by loop_cancel */
     atomic_bool cancelling;
     bool cancelled, entered;
-    void *backend; /* the world's: struct real_loop or struct sim_loop */
+    void *backend; /* the world's: struct real_thread or struct sim_loop */
 };
 
 void random_system(uint64_t *at, uint32_t count); /* getrandom */
@@ -84,6 +84,7 @@ enum { LOOPS_MAX = 256 };
 struct world_ops {
     bool simulated;
     void (*loop_new)(struct loop *l);
+    void (*loop_share)(struct loop *l, struct loop *with); /* NULL: all share one thread anyway */
     void (*loop_free)(struct loop *l);
     void (*run)(struct world *w);
     void (*wake)(struct loop *l); /* something is in its inbox; from any thread */
