@@ -38,23 +38,51 @@ struct alias {
 
 enum { KEY_BYTES = ADDRESS_LOCAL_BYTES_MAX + ADDRESS_DOMAIN_BYTES_MAX + 2 };
 
+/* A local part alone: what stands in quotes may have an '@' in it, a domain never ends with one. */
+static bool is_bare(struct str name)
+{
+    return str_find(name, '@') == STR_NONE || name.ptr[name.len - 1] == '"';
+}
+
+static bool is_atom_byte(char c)
+{
+    return byte_is_alnum(c) || (unsigned char)c >= 0x80 ||
+           (c != '\0' && memchr("!#$%&'*+-/=?^_`{|}~.", c, 20) != NULL);
+}
+
+/* Of a quoted local part that needs no quotes, what is in them; else 0. */
+static size_t unquote(struct str local, char *at)
+{
+    size_t len = 0;
+
+    if (local.len < 3 || local.ptr[0] != '"') {
+        return 0;
+    }
+    for (size_t i = 1; i + 1 < local.len; i++) {
+        if (local.ptr[i] == '\\' && i + 2 < local.len) {
+            i++;
+        }
+        if (!is_atom_byte(local.ptr[i])) {
+            return 0;
+        }
+        at[len++] = byte_lower(local.ptr[i]);
+    }
+    return len;
+}
+
 /* The form addresses are compared in; empty when it is too long to be one. */
 static struct str key_of(struct str local, struct str domain, char at[KEY_BYTES])
 {
-    bool quoted = local.len >= 2 && local.ptr[0] == '"';
-    size_t len = 0;
+    size_t len;
 
     if (local.len > ADDRESS_LOCAL_BYTES_MAX || domain.len > ADDRESS_DOMAIN_BYTES_MAX) {
         return STR_EMPTY;
     }
-    if (quoted) {
-        local = str_make(local.ptr + 1, local.len - 2);
-    }
-    for (size_t i = 0; i < local.len; i++) {
-        if (quoted && local.ptr[i] == '\\' && i + 1 < local.len) {
-            i++;
+    len = unquote(local, at);
+    if (len == 0) {
+        for (; len < local.len; len++) {
+            at[len] = byte_lower(local.ptr[len]);
         }
-        at[len++] = byte_lower(local.ptr[i]);
     }
     if (domain.len > 0) {
         at[len++] = '@';
@@ -164,7 +192,7 @@ static void expand(struct expansion *x, struct str address, unsigned depth)
     for (size_t i = 0; i < targets.count && x->failure == NULL; i++) {
         struct str to = targets.items[i];
 
-        if (str_find(to, '@') == STR_NONE) {
+        if (is_bare(to)) {
             struct str domain = address_domain(address);
 
             to = arena_printf(x->a, "%.*s@%.*s", STR_ARG(to), STR_ARG(domain));
@@ -216,7 +244,7 @@ static void add_alias(void *ctx, const struct alias_line *line)
     char at[KEY_BYTES];
     struct str key = key_of_address(line->name, at);
 
-    if (str_find(line->name, '@') == STR_NONE) {
+    if (is_bare(line->name)) {
         key = key_of(line->name, STR_EMPTY, at);
     } else if (!directory_is_local(d, address_domain(line->name))) {
         fault_error(b->faults, line->at, "%.*s is in no local domain, so nobody would ask for it",
@@ -299,10 +327,8 @@ static void check_chains(struct build *b)
     struct str plain = STR_EMPTY;
 
     for (const struct alias *alias = d->first; alias != NULL; alias = alias->next) {
-        size_t cut = str_rfind(alias->key, '@');
-
-        if (cut != STR_NONE) {
-            struct str name = str_skip(alias->key, cut + 1);
+        if (!is_bare(alias->key)) {
+            struct str name = address_domain(alias->key);
 
             map_put(&own, name, map_get(&d->domains, name));
         }
@@ -313,7 +339,7 @@ static void check_chains(struct build *b)
     for (const struct alias *alias = d->first; alias != NULL; alias = alias->next) {
         size_t errors = b->faults->errors;
 
-        if (str_find(alias->key, '@') != STR_NONE) {
+        if (!is_bare(alias->key)) {
             check_chain(b, alias, alias->key);
             continue;
         }

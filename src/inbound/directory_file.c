@@ -156,7 +156,7 @@ void recipients_read(struct str file, struct str text, recipient_line_fn *fn, vo
         }
         if (line.ptr[0] == '@' && domain_is_valid(str_skip(line, 1), true)) {
             fn(ctx, line, at);
-        } else if (str_find(line, '@') != STR_NONE && name_read(line, &scratch, &address)) {
+        } else if (find_unquoted(line, '@') != STR_NONE && name_read(line, &scratch, &address)) {
             fn(ctx, address, at);
         } else {
             fault_error(faults, at, "a line here is `local-part@domain` or `@domain`");

@@ -48,6 +48,7 @@ static void addresses_are_found_or_not(void **state)
         {"ANN@example.org", "="},
         {"\"ann\"@example.org", "="},
         {"\"a\\nn\"@example.org", "="},
+        {"\"a@n\"@example.org", "at@far.example"},
         {"ann@example.net", "-"},
         {"nobody@example.org", "-"},
         {"anyone@example.net", "-"},
@@ -73,6 +74,7 @@ static void addresses_are_found_or_not(void **state)
                                 "\n"
                                 "sales@Example.NET: bob\n"
                                 "chain: info, ann@example.org, carl\n"
+                                "\"a@n\": at@far.example\n"
                                 "abuse: complaints@far.example\n",
                                 "ann@example.org\nbob@example.net # the other\n"
                                 "carl@example.org\nann@other.example\n",
