@@ -550,6 +550,97 @@ static void a_host_that_hangs_up_after_each_message_delays_nothing(void **state)
     (void)state;
 }
 
+/* ---- sizes ---- */
+
+static void a_large_message_test(struct yard *y)
+{
+    struct buf want BUF_LOCAL = {0};
+
+    yard_content(y, &want);
+    yard_send(y, "a@b.example", "u@hub.example");
+    yard_wait(y, 20000);
+    YARD_CHECK(y, str_eq(buf_str(&y->hosts[0].content), buf_str(&want)));
+}
+
+static void a_large_message_arrives_byte_for_byte(void **state)
+{
+    static const char *const offers[] = {"250 host", "250 host/250 PIPELINING/250 CHUNKING"};
+
+    for (size_t i = 0; i < COUNT_OF(offers); i++) {
+        struct yard_host hosts[] = {{.ip = HUB, .ehlo = offers[i]}};
+        struct yard y = {.config = PLAIN,
+                         .hosts = hosts,
+                         .host_count = 1,
+                         .test = a_large_message_test,
+                         .lines = 5000};
+
+        yard_run(&y);
+    }
+    (void)state;
+}
+
+/* The whole message comes back up to 64 KiB: then the report is larger than a parcel holds. */
+static void a_large_report_test(struct yard *y)
+{
+    struct buf want BUF_LOCAL = {0};
+    struct str got;
+
+    yard_content(y, &want);
+    yard_send(y, "a@b.example", "u@nowhere.example");
+    yard_wait(y, 20000);
+    got = buf_str(&y->hosts[0].content);
+    YARD_CHECK(y, got.len > PARCEL_HEAD_MAX);
+    YARD_CHECK(y, str_find_str(got, buf_str(&want)) != STR_NONE);
+    YARD_CHECK(y, str_ends(got, STR("--\r\n")));
+}
+
+static void a_large_report_arrives_whole(void **state)
+{
+    struct yard_host hosts[] = {{.ip = HUB}};
+    struct yard y = {.config = PLAIN,
+                     .hosts = hosts,
+                     .host_count = 1,
+                     .test = a_large_report_test,
+                     .lines = 1020};
+
+    yard_run(&y);
+    (void)state;
+}
+
+/* ---- time ---- */
+
+#define ONE_SLOT                                                                                   \
+    "queue:\n"                                                                                     \
+    "  virtual: { remote: { concurrency: 1 } }\n"                                                  \
+    "  schedule: { remote: { queue-name: remote, retry: [10s], expire: 1m } }\n"                   \
+    "  route:\n"                                                                                   \
+    "    hub: { type: relay, address: 192.0.2.9 }\n"                                               \
+    "    one: { type: relay, address: 192.0.2.1 }\n"                                               \
+    "  connection: { default: { timeout: { rcpt-to: 3m } } }\n"                                    \
+    "  strategy:\n"                                                                                \
+    "    schedule: [ { use: remote } ]\n"                                                          \
+    "    route: [ { if: \"rcpt_domain == 'hub.example'\", use: hub }, { use: one } ]\n"
+
+static void a_full_queue_test(struct yard *y)
+{
+    yard_send(y, "", "u@hub.example");
+    (void)fiber_sleep(when_after(1000), WHEN_NEVER);
+    yard_send(y, "a@b.example", "u@far.example");
+    yard_wait(y, 400000);
+    YARD_CHECK(y, y->hosts[1].contents == 1);
+    YARD_CHECK(y, yard_jobs(y) == 0);
+}
+
+static void what_was_never_tried_is_tried_once_before_it_ends(void **state)
+{
+    struct yard_host hosts[] = {{.ip = HUB, .rcpt = "-"}, {.ip = ONE}};
+    struct yard y = {
+        .config = ONE_SLOT, .hosts = hosts, .host_count = 2, .test = a_full_queue_test};
+
+    yard_run(&y);
+    (void)state;
+}
+
 /* ---- a reload ---- */
 
 /* v@ no longer goes where u@ goes. */
@@ -615,6 +706,9 @@ int main(void)
         cmocka_unit_test(a_dead_idle_connection_was_no_attempt),
         cmocka_unit_test(a_burst_shares_connections),
         cmocka_unit_test(a_host_that_hangs_up_after_each_message_delays_nothing),
+        cmocka_unit_test(a_large_message_arrives_byte_for_byte),
+        cmocka_unit_test(a_large_report_arrives_whole),
+        cmocka_unit_test(what_was_never_tried_is_tried_once_before_it_ends),
         cmocka_unit_test(a_changed_route_holds_for_waiting_mail),
         cmocka_unit_test(a_stop_cuts_a_silent_host_short),
     };
