@@ -28,7 +28,7 @@ LIBRARIES = {
     "pcre2": "expr",
     "libfyaml": "config",
     "jansson": "admin",
-    "idn2": "dns",
+    "idn2": "delivery",
     "boost": "runtime",
     "valgrind/": "runtime",
     "sanitizer/": "runtime",
