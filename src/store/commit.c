@@ -53,7 +53,8 @@ static void take(struct store *s, struct store_commit *c)
 static void refuse(struct store *s, struct store_commit *c, struct err why)
 {
     commit_free_bodies(s, c);
-    commit_answer(c, why);
+    /* After a failed flush nobody knows what is on the disk, whatever came next. */
+    commit_answer(c, c->was_lost ? err_of(ERR_DISK) : why);
 }
 
 /* Whether new mail may come in at all (invariant 7). */
@@ -166,6 +167,7 @@ static void lose(struct store *s, struct err e)
             pending_push_front(s, c);
             s->urgent += c->lazy; /* it has waited long enough: see pending_pop */
             c->lazy = false;
+            c->was_lost = true;
         } else {
             refuse(s, c, err_of(ERR_DISK));
         }
@@ -242,7 +244,9 @@ static void after_write(struct store *s, bool was_flushed, struct list *written,
         }
     }
     answer_bodies(s, written, ERR_OK);
-    room_recheck(s);
+    if (s->is_open) {
+        room_recheck(s);
+    }
 }
 
 /* A segment to write to. When the disk says no, whoever is first in line hears it. */
@@ -257,7 +261,7 @@ static bool have_segment(struct store *s)
         return false;
     }
     if (s->active == NULL) {
-        e = segment_activate(s, for_mail, WHEN_NEVER);
+        e = segment_activate(s, for_mail ? FOR_MAIL : FOR_RESULTS, WHEN_NEVER);
         signal_raise(&s->keeper_work);
     }
     if (e.code == ERR_FULL) {
@@ -326,7 +330,7 @@ void committer_run(void *store)
 struct err committer_begin(struct store *s, struct when by)
 {
     struct list none;
-    struct err e = segment_activate(s, false, by);
+    struct err e = segment_activate(s, FOR_START, by);
 
     if (e.code) {
         return e;

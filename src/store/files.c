@@ -104,9 +104,10 @@ struct err spare_make(struct store *s, struct when by)
     return ERR_OK;
 }
 
-static struct err spare_take(struct store *s, bool for_mail, struct spare *ret, struct when by)
+static struct err spare_take(struct store *s, enum segment_use use, struct spare *ret,
+                             struct when by)
 {
-    uint32_t reserved = for_mail && !is_broken(s, BROKEN_NO_RESERVE) ? RESERVED_SEGMENTS : 0;
+    uint32_t reserved = is_broken(s, BROKEN_NO_RESERVE) ? 0 : (uint32_t)use;
 
     while (s->spare_count <= reserved) {
         struct err e = spare_make(s, by);
@@ -116,6 +117,7 @@ static struct err spare_take(struct store *s, bool for_mail, struct spare *ret, 
         }
     }
     *ret = s->spares[--s->spare_count];
+    s->wants_checkpoint = s->wants_checkpoint || s->spare_count < RESERVED_SEGMENTS;
     return ERR_OK;
 }
 
@@ -137,7 +139,7 @@ void spare_give_up(struct store *s, struct when by)
     }
 }
 
-struct err segment_activate(struct store *s, bool for_mail, struct when by)
+struct err segment_activate(struct store *s, enum segment_use use, struct when by)
 {
     char from[NAME_BYTES], to[NAME_BYTES];
     struct spare spare;
@@ -145,7 +147,7 @@ struct err segment_activate(struct store *s, bool for_mail, struct when by)
     struct err e;
 
     must(s->active == NULL);
-    e = spare_take(s, for_mail, &spare, by);
+    e = spare_take(s, use, &spare, by);
     if (e.code) {
         return e;
     }
@@ -247,7 +249,7 @@ static enum store_room room_now(const struct store *s, uint64_t available)
     if (s->has_stopped) {
         return STORE_STOPPED;
     }
-    if (s->spare_count == 0 &&
+    if (s->spare_count < FOR_MAIL &&
         (s->active == NULL ||
          s->active->written + s->options.segment_bytes / 4 > s->options.segment_bytes)) {
         return STORE_STOPPED;
@@ -274,7 +276,7 @@ void room_recheck(struct store *s)
     atomic_store_explicit(&s->available, available, memory_order_relaxed);
     now = room_now(s, available);
     atomic_store_explicit(&s->room, now, memory_order_release);
-    if (now != before) {
+    if (now != before && (s->is_open || now != STORE_ROOM)) {
         event_raise(said[now], f_size((int64_t)available));
     }
 }

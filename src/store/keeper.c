@@ -58,7 +58,7 @@ static void checkpoint(struct store *s)
     }
 }
 
-static bool recycle_dead(struct store *s)
+bool recycle_dead(struct store *s)
 {
     uint32_t covered = is_broken(s, BROKEN_RECYCLE_EARLY) ? UINT32_MAX : s->covered;
     bool any = false;

@@ -176,6 +176,7 @@ static struct err open_log(struct store *s, struct buf *why)
         e = store_recover(s, why, WHEN_NEVER);
     }
     if (!e.code) {
+        recycle_dead(s); /* on a full disk, what begins the next segment is here */
         e = committer_begin(s, WHEN_NEVER);
         if (e.code) {
             char text[128];
@@ -265,6 +266,7 @@ void store_post(struct store *s, struct store_commit *c)
 {
     c->store = s;
     c->move = NULL;
+    c->was_lost = false;
     c->inner.run = commit_arrives;
     if (!store_send(s, &c->inner)) {
         answer_closed(c);

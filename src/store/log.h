@@ -167,8 +167,11 @@ struct err spare_make(struct store *s, struct when by);
 void spare_add(struct store *s, uint64_t number, struct disk_file *file);
 /* A spare is removed, for its room. */
 void spare_give_up(struct store *s, struct when by);
-/* Makes s->active a new segment. ERR_FULL; for_mail: leave the reserve alone. */
-struct err segment_activate(struct store *s, bool for_mail, struct when by);
+/* Who asks for a segment, and so how many must be left (invariant 7): mail leaves the whole
+ * reserve, results and moves leave one, whose room a checkpoint may need. */
+enum segment_use { FOR_START, FOR_RESULTS, FOR_MAIL };
+/* Makes s->active a new segment, or ERR_FULL. */
+struct err segment_activate(struct store *s, enum segment_use use, struct when by);
 /* Closes the active one; what was not confirmed is lost when its flush fails. */
 void segment_seal(struct store *s, struct when by);
 /* A dead segment becomes a spare, or goes. */
@@ -251,6 +254,7 @@ struct err checkpoint_read(struct store *s, uint64_t number, struct log_position
 
 /* keeper.c */
 void keeper_run(void *store);
+bool recycle_dead(struct store *s);
 void keep_spares(struct store *s); /* as many as are wanted, if the disk has room */
 
 /* request.c: calls from other loops that want the disk, each in a fiber of the store's loop. */

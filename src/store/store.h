@@ -89,6 +89,7 @@ struct store_commit {
     struct move *move;
     struct fiber *waiter;
     bool waiter_done;
+    bool was_lost; /* by a failed flush; written again */
 };
 
 void store_post(struct store *s, struct store_commit *c);

@@ -55,6 +55,12 @@ static uint32_t worth_reading(const struct step *steps, uint32_t count)
     return end - from;
 }
 
+static bool is_in(const struct window *w, const struct step *at)
+{
+    return w->generation == at->segment && at->offset >= w->from &&
+           (uint64_t)at->offset + at->bytes <= (uint64_t)w->from + w->bytes.len;
+}
+
 static struct err walk(struct store *s, void *arg, struct when by)
 {
     struct walk *k = arg;
@@ -73,13 +79,12 @@ static struct err walk(struct store *s, void *arg, struct when by)
         }
         k->messages = arena_array(k->a, count, sizeof *k->messages);
         for (uint32_t i = 0; i < count && e.code == OK; i++) {
-            struct segment *g = segments_find(&s->segments, steps[i].segment);
             struct piece *pieces;
             uint32_t piece_count;
             struct record r;
             struct str meta;
 
-            if (g != NULL) { /* fills the window; what is wrong is found below */
+            if (!is_in(&w.messages, &steps[i])) { /* what is wrong is found below */
                 record_read(s, &w.messages, steps[i].segment, steps[i].offset,
                             worth_reading(&steps[i], count - i), false, &r, &meta, NULL, by);
             }
