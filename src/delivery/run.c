@@ -154,7 +154,7 @@ static struct peer_link *link_for(struct run *r, const struct peer *key, const s
     struct outcome why = {0};
     bool next_host = false;
 
-    if (r->link != NULL && peer_serves(r->link, key)) {
+    if (r->link != NULL && peer_serves(r->link, key) && client_is_quiet(&r->link->client)) {
         return r->link;
     }
     put_away(r);
@@ -198,6 +198,13 @@ static const struct {
     [CLIENT_LACKS_SIZE] = {"5.3.4", "the message is larger than the host says it takes"},
 };
 
+/* Haste saves a round trip and leaves more in doubt when a host breaks the protocol: so only at the
+ * first attempt, lest a broken host gets the same mail with each retry. */
+static bool is_hasty(const struct run *r)
+{
+    return r->link->is_warm && job_recipient(r->j, 0)->state.attempts == 0;
+}
+
 static void fill_mail(struct run *r, struct client_mail *m)
 {
     const struct message *from = &r->j->work->parcel->message;
@@ -207,7 +214,7 @@ static void fill_mail(struct run *r, struct client_mail *m)
                               .ret = from->ret,
                               .body = from->body,
                               .smtputf8 = from->smtputf8,
-                              .hasty = r->link->is_warm,
+                              .hasty = is_hasty(r),
                               .size = from->size,
                               .content = content_read,
                               .ctx = r,

@@ -19,6 +19,8 @@
  *    allowed) is cut by closing: no end of data, nor the last octet of a chunk, is ever sent by way
  *    of giving up.
  * 4. A recipient's own answer is never overwritten by one for all (PY-07).
+ * 5. A reply that nobody asked for means that both sides no longer speak of the same thing. Nothing
+ *    is said after one; and a recipient is taken only by a reply that can be no other's.
  */
 #pragma once
 

@@ -304,8 +304,18 @@ static void settle(struct client *c, struct client_mail *m, struct client_rcpt *
     }
 }
 
+/* Rule 5, where we are about to speak. */
+static struct err expect_silence(struct client *c)
+{
+    if (stream_buffered(c->stream).len == 0) {
+        return ERR_OK;
+    }
+    c->fault = "a reply came that nobody asked for";
+    return client_lost(c, err_of(ERR_PROTOCOL));
+}
+
 /* The reply to the end of data: one for all, or with LMTP one for each that was accepted. */
-static struct err hear_end(struct client *c, struct client_mail *m, struct when by)
+static struct err hear_end(struct client *c, struct client_mail *m, bool hasty, struct when by)
 {
     bool told = false;
 
@@ -322,10 +332,19 @@ static struct err hear_end(struct client *c, struct client_mail *m, struct when 
                 return e;
             }
             told = true;
+            if (hasty && !c->lmtp && !c->over) {
+                /* More than was due: some reply before this one may have been the one too many,
+                 * and this one not the content's. */
+                e = expect_silence(c);
+                if (e.code) {
+                    return e;
+                }
+            }
         }
         settle(c, m, to);
     }
     c->needs_reset = false;
+    (void)client_is_quiet(c); /* after one too many the conversation is over */
     return ERR_OK;
 }
 
@@ -343,7 +362,7 @@ static struct err chunk_send(struct client *c, struct client_mail *m, struct whe
 static struct err end_chunk(struct client *c, struct client_mail *m, struct when by)
 {
     if (good_count(m) > 0) {
-        return hear_end(c, m, by);
+        return hear_end(c, m, true, by);
     }
     m->sent = false; /* there is nobody who could have it */
     return client_hear(c, CLIENT_AT_END, c->times.data_ms, by);
@@ -368,9 +387,13 @@ static struct err end_data(struct client *c, struct client_mail *m, struct when 
         c->over = true;
         return ERR_OK;
     }
+    e = expect_silence(c);
+    if (e.code) {
+        return e;
+    }
     c->stage = CLIENT_AT_END;
     e = content_send(c, m, true, by);
-    return e.code || good_count(m) == 0 ? e : hear_end(c, m, by);
+    return e.code || good_count(m) == 0 ? e : hear_end(c, m, false, by);
 }
 
 /* ---- the transaction ---- */
@@ -447,6 +470,10 @@ struct err client_send(struct client *c, struct client_mail *m, struct when by)
     must_not(c->over);
     buf_clear(&c->out);
     m->accepted = m->sent = false;
+    e = expect_silence(c);
+    if (e.code) {
+        return e;
+    }
     if (c->offers & CLIENT_PIPELINING) {
         e = recipients_at_once(c, m, how, &go_on, by);
     } else {
@@ -462,8 +489,9 @@ struct err client_send(struct client *c, struct client_mail *m, struct when by)
     case BY_DATA:
         return end_data(c, m, by);
     case BY_CHUNK:
-        e = chunk_send(c, m, by);
-        return e.code || good_count(m) == 0 ? e : hear_end(c, m, by);
+        e = expect_silence(c);
+        e = e.code ? e : chunk_send(c, m, by);
+        return e.code || good_count(m) == 0 ? e : hear_end(c, m, false, by);
     case BY_HASTY_CHUNK:
         return end_chunk(c, m, by);
     }

@@ -1,6 +1,7 @@
 /*
  * A whole conversation of the client with a host that says what the input says, in pieces: three
- * transactions. The first byte chooses the client's wishes. Whatever is said, a recipient that was
+ * transactions. After each NUL the host waits until it has heard something more. The first byte
+ * chooses the client's wishes. Whatever is said, a recipient that was
  * taken was told a 2xx after its content was sent, and no end of data is sent that nobody answers.
  */
 #include "base/check.h"
@@ -21,7 +22,8 @@ struct host {
     struct str input;
     size_t piece;
     unsigned wishes;
-    struct buf said; /* by the client */
+    bool waits; /* for the client */
+    struct buf said;
 };
 
 static struct err host_recv(struct transport *t, char *at, size_t size, size_t *got, unsigned *want)
@@ -31,10 +33,22 @@ static struct err host_recv(struct transport *t, char *at, size_t size, size_t *
 
     n = n < h->piece ? n : h->piece;
     *want = WANT_READ;
-    *got = n;
+    *got = 0;
+    if (h->waits) {
+        return ERR_OK;
+    }
     if (n == 0) {
         return err_of(ERR_CLOSED);
     }
+    if (h->input.ptr[0] == '\0') {
+        h->input = str_skip(h->input, 1);
+        h->waits = true;
+        return ERR_OK;
+    }
+    if (str_find(str_head(h->input, n), '\0') != STR_NONE) {
+        n = str_find(h->input, '\0');
+    }
+    *got = n;
     memcpy(at, h->input.ptr, n);
     h->input = str_skip(h->input, n);
     return ERR_OK;
@@ -45,6 +59,7 @@ static struct err host_send(struct transport *t, const struct iovec *iov, unsign
 {
     struct host *h = CONTAINER_OF(t, struct host, transport);
 
+    h->waits = false;
     *want = WANT_WRITE;
     *sent = 0;
     for (unsigned i = 0; i < count; i++) {
