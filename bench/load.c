@@ -167,7 +167,7 @@ static bool send_text(struct session *s, size_t len, bool with_body, unsigned ex
 
 static size_t put_command(struct session *s, size_t at, unsigned step)
 {
-    const char *domain = o.domains[(begun + s->sent) % o.domain_count];
+    const char *domain = o.domains[begun % o.domain_count];
     size_t room = HEAD_BYTES - at;
     int n;
 

@@ -3,6 +3,7 @@
 Each relays everything that comes from loopback to one place (the bench sink), and flushes before it
 answers. Ports are on loopback only."""
 import glob
+import json
 import os
 import pwd
 import shutil
@@ -14,7 +15,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 BUILD = os.path.join(ROOT, "build")
-SERVER_PORT, SINK_PORT, ADMIN_PORT = 26525, 26600, 26025
+SERVER_PORT, SINK_PORT, TARPIT_PORT, ADMIN_PORT = 26525, 26600, 26601, 26025
 
 
 def wait_port(port, seconds=20):
@@ -90,23 +91,28 @@ queue:
     remote: {{ queue-name: remote, retry: [2s, 1m], expire: 1d }}
   route:
     sink: {{ type: relay, address: 127.0.0.1, port: {SINK_PORT}, protocol: smtp }}
+    tarpit: {{ type: relay, address: 127.0.0.1, port: {TARPIT_PORT}, protocol: smtp }}
   strategy:
     schedule: [ {{ use: remote }} ]
-    route: [ {{ use: sink }} ]
+    route: [ {{ if: "rcpt_domain == 'tarpit.example'", use: tarpit }}, {{ use: sink }} ]
 """)
         self.config = config
         return subprocess.Popen([self.binary, "serve", "-c", config], stdout=self.log,
                                 stderr=self.log)
 
     def queue(self, *words):
-        subprocess.run([self.binary, "queue", *words, "-c", self.config], check=True,
-                       stdout=subprocess.DEVNULL)
+        return subprocess.run([self.binary, "queue", *words, "-c", self.config], check=True,
+                              capture_output=True, text=True).stdout
 
-    def hold(self):
-        self.queue("pause", "--queue", "remote", "--reason", "bench", "--name", "bench")
+    # The destination is down: after three connections it rests, and mail for it waits unattempted.
+    # One message tried by hand ends the rest, and all of them are due.
+    def hold(self, sink):
+        sink.close()
 
-    def release(self):
-        self.queue("resume", "bench")
+    def release(self, sink):
+        sink.open()
+        first = json.loads(self.queue("list", "--json", "--limit", "1"))["items"][0]
+        self.queue("retry", first["id"])
 
 
 class Postfix(Mta):
@@ -142,6 +148,7 @@ alias_maps =
 alias_database =
 local_recipient_maps =
 relayhost = [127.0.0.1]:{SINK_PORT}
+transport_maps = inline:{{ {{ tarpit.example = smtp:[127.0.0.1]:{TARPIT_PORT} }} }}
 smtp_tls_security_level = none
 smtpd_tls_security_level = none
 smtpd_recipient_restrictions = permit_mynetworks, reject
@@ -207,12 +214,12 @@ smtpd_recipient_restrictions = permit_mynetworks, reject
 
     # Mail waits where it arrives while there is no queue manager, and is not deferred: when one
     # comes it finds all of it due, which is the best case.
-    def hold(self):
+    def hold(self, _):
         self.configure("in_flow_delay = 0\n", with_queue_manager=False)
         self.process.send_signal(signal.SIGHUP)
         time.sleep(2)
 
-    def release(self):
+    def release(self, _):
         self.configure()
         self.process.send_signal(signal.SIGHUP)
 
