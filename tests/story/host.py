@@ -133,14 +133,19 @@ class Host:
         is_tls = False
         now = None
 
-        def reply(command, usual, line=""):
+        def chosen(command, usual, line=""):
             answer, scripted = self._scripted(command, line)
-            if not scripted:
-                answer = usual
+            return answer if scripted else usual
+
+        def say(answer):
             if answer is None:
                 raise OSError("closed, as told")
             s.sendall(answer.encode() + b"\r\n")
-            return answer[:1] in ("2" if command != "DATA" else "3")
+
+        def reply(command, usual, line=""):
+            answer = chosen(command, usual, line)
+            say(answer)
+            return answer[:1] == ("3" if command == "DATA" else "2")
 
         reply("CONNECT", f"220 {self.name} ready")
         while True:
@@ -185,13 +190,13 @@ class Host:
                     reply("DATA", "554 5.5.1 no recipients", line)
                 elif reply("DATA", "354 go on", line):
                     now.message = read_data(f)
-                    self._end_of_data(now, reply)
+                    self._end_of_data(now, chosen, say)
                     now = None
             elif verb == "BDAT":
                 words = line.split()
                 now.message += f.read(int(words[1]))
                 if words[-1].upper() == "LAST":
-                    self._end_of_data(now, reply)
+                    self._end_of_data(now, chosen, say)
                     now = None
                 else:
                     reply("BDAT", "250 2.0.0 chunk ok", line)
@@ -204,19 +209,19 @@ class Host:
             else:
                 s.sendall(b"500 5.5.1 what?\r\n")
 
-    def _end_of_data(self, now, reply):
-        """SMTP answers once; LMTP once for each recipient (RFC 2033)."""
-        kept = []
-        for recipient in (now.recipients if self.lmtp else [None]):
-            if reply("DOT", "250 2.0.0 taken", recipient or ""):
-                kept.append(recipient)
-        if not kept:
-            return
+    def _end_of_data(self, now, chosen, say):
+        """SMTP answers once; LMTP once for each recipient (RFC 2033). Remembered first, then said: who
+        has heard the answer finds the message here."""
+        whom = now.recipients if self.lmtp else [""]
+        answers = [chosen("DOT", "250 2.0.0 taken", recipient) for recipient in whom]
         if self.lmtp:
-            now.recipients = kept
-        with self.changed:
-            self.mail.append(now)
-            self.changed.notify_all()
+            now.recipients = [r for r, a in zip(whom, answers) if a and a.startswith("2")]
+        if any(a and a.startswith("2") for a in answers):
+            with self.changed:
+                self.mail.append(now)
+                self.changed.notify_all()
+        for answer in answers:
+            say(answer)
 
 
 def path_of(line):

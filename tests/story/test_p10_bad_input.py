@@ -14,7 +14,6 @@ ANSWERS = [  # what a client says after EHLO, and the answer
     ("MAIL FROM:<a@client.example> FROB=1", 555, "an unknown parameter (RFC 5321 4.1.1.11)"),
     ("RCPT TO:<bob@example.org>", 503, "RCPT before MAIL"),
     ("DATA", 503, "DATA before MAIL"),
-    ("BDAT ten", 501, "a chunk of no size"),
     ("AUTH PLAIN AGEAYg==", 502, "a command that is not offered"),
     ("VRFY bob", 252, "a question we do not answer"),
     ("\xff\xfe\xfd", 500, "no command at all"),
@@ -42,6 +41,14 @@ def test_a_line_without_end_is_refused_and_not_kept(yard):
         client.sends(b"NOOP " + b"x" * 100_000 + b"\r\n")
         client.hears(500)
         client.says("NOOP", 250)
+
+
+def test_after_a_chunk_of_unknown_size_nothing_can_be_understood(yard):
+    yard.start()
+    with Client(yard.port) as client:
+        client.says("EHLO client.example", 250)
+        client.says("BDAT ten", 501)
+        client.hears_end()
 
 
 def test_a_bare_newline_does_not_end_a_message(yard):
