@@ -88,6 +88,7 @@ static void keep_house(struct store *s)
     if (recycle_dead(s)) {
         keep_spares(s);
     }
+    gather_states(s, WHEN_NEVER);
     move_survivors(s, WHEN_NEVER);
     room_update(s, WHEN_NEVER);
     totals_update(s);

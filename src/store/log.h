@@ -28,6 +28,8 @@ enum {
     LAZY_COUNT = 256,
     BATCH_BYTES_SOFT = 4 * 1024 * 1024, /* a batch takes no further commit beyond this */
     SEGMENT_BYTES_MAX = 1 << 30,
+    PLACES_MAX = 8, /* of one message's states; more are brought together */
+    SCATTERED_MAX = 64,
     NAME_BYTES = 32
 };
 
@@ -136,6 +138,8 @@ struct store {
     uint32_t covered; /* the newest durable checkpoint begins in this generation */
     uint64_t bytes_since_checkpoint, last_checkpoint_bytes;
     uint64_t move_credit;
+    uint64_t scattered[SCATTERED_MAX]; /* messages whose states lie in many places */
+    uint32_t scattered_count;
     uint64_t disk_free; /* when it was asked last */
     bool wants_checkpoint;
     struct when checkpoint_after; /* it failed: not before */
@@ -224,6 +228,8 @@ uint32_t states_of_one(const struct store_commit *c, uint32_t from);
 
 /* move.c */
 void move_survivors(struct store *s, struct when by);
+/* The states of each message that was found scattered, into one record. */
+void gather_states(struct store *s, struct when by);
 enum verdict move_check(struct store *s, const struct move *m, struct err *why);
 enum verdict move_encode(struct store *s, struct move *m);
 void move_apply(struct store *s, struct move *m);

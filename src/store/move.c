@@ -34,6 +34,7 @@ struct move {
     struct store_body *body; /* pins the pieces that were written again */
     struct placed message_at, states_at;
     uint32_t state_count;
+    bool only_states; /* the message stays where it is */
 };
 
 static const struct slot *slots_of(const struct entry *e)
@@ -108,7 +109,7 @@ enum verdict move_encode(struct store *s, struct move *m)
 {
     struct batch_mark before = batch_mark(&s->batch);
 
-    if (encode_message(s, m) && (m->state_count == 0 || encode_states(s, m))) {
+    if ((m->only_states || encode_message(s, m)) && (m->state_count == 0 || encode_states(s, m))) {
         return TAKEN;
     }
     batch_cut(&s->batch, before);
@@ -120,10 +121,14 @@ void move_apply(struct store *s, struct move *m)
     struct message just_id = {.id = m->before.id, .to_count = m->before.to_count};
     struct entry *e = index_find(&s->index, m->before.id);
     struct place at = {s->active->generation, m->states_at.offset, 0};
-    uint64_t bytes = record_bytes(m->message_at.meta_bytes, m->message_at.data_bytes);
+    uint64_t bytes = 0;
 
     must(e != NULL);
-    apply_message(s, &just_id, &m->message_at, s->active->generation, m->pieces, m->piece_count);
+    if (!m->only_states) {
+        apply_message(s, &just_id, &m->message_at, s->active->generation, m->pieces,
+                      m->piece_count);
+        bytes = record_bytes(m->message_at.meta_bytes, m->message_at.data_bytes);
+    }
     if (m->state_count > 0) {
         at.bytes = (uint32_t)record_bytes(m->states_at.meta_bytes, 0) / m->state_count;
         bytes += record_bytes(m->states_at.meta_bytes, 0);
@@ -235,9 +240,10 @@ static struct err move_pieces(struct store *s, struct move *m, uint32_t victim, 
     return e;
 }
 
+/* victim 0: only the states, into one record. */
 static struct err move_once(struct store *s, uint64_t id, uint32_t victim, struct when by)
 {
-    struct move m = {.waiter = fiber_self()};
+    struct move m = {.waiter = fiber_self(), .only_states = victim == 0};
     const struct entry *found = index_find(&s->index, id);
     struct err e;
 
@@ -248,11 +254,11 @@ static struct err move_once(struct store *s, uint64_t id, uint32_t victim, struc
     m.slots = arena_array(&m.a, found->to_count, sizeof *m.slots);
     memcpy(m.slots, slots_of(found), found->to_count * sizeof *m.slots);
     m.states = arena_array(&m.a, found->to_count, sizeof *m.states);
-    e = read_message(s, &m, by);
+    e = m.only_states ? ERR_OK : read_message(s, &m, by);
     if (!e.code) {
         e = read_states(s, &m, by);
     }
-    if (!e.code) {
+    if (!e.code && !m.only_states) {
         e = move_pieces(s, &m, victim, by);
     }
     if (!e.code && s->committer == NULL) {
@@ -322,6 +328,18 @@ static struct err move_all(struct store *s, uint32_t victim, struct when by)
         }
     }
     return ERR_OK;
+}
+
+void gather_states(struct store *s, struct when by)
+{
+    while (s->scattered_count > 0 && !s->is_closing && !s->has_stopped) {
+        uint64_t id = s->scattered[--s->scattered_count];
+        struct err e = move_once(s, id, 0, by);
+
+        if (e.code && e.code != ERR_STALE && e.code != ERR_CORRUPT) {
+            return; /* it is only a convenience */
+        }
+    }
 }
 
 void move_survivors(struct store *s, struct when by)

@@ -157,10 +157,26 @@ static struct err read_states(struct store *s, struct window *w, const struct sl
     return e.code == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+/* Whoever reads it next, and recovery, should not have to look in so many places: the keeper brings
+ * them together. */
+static void note_scattered(struct store *s, uint64_t id)
+{
+    for (uint32_t i = 0; i < s->scattered_count; i++) {
+        if (s->scattered[i] == id) {
+            return;
+        }
+    }
+    if (s->scattered_count < SCATTERED_MAX && s->is_open) {
+        s->scattered[s->scattered_count++] = id;
+        signal_raise(&s->keeper_work);
+    }
+}
+
 static struct err all_states(struct store *s, struct window *w, const struct slot *slots,
                              struct arena *a, struct message *m, struct when by)
 {
     struct err e = ERR_OK;
+    uint32_t places = 0;
 
     for (uint32_t i = 0; !e.code && i < m->to_count; i++) {
         bool is_known = slots[i].segment == 0;
@@ -169,11 +185,15 @@ static struct err all_states(struct store *s, struct window *w, const struct slo
         is_known = is_known || (i > 0 && slots[i].segment == slots[i - 1].segment &&
                                 slots[i].offset == slots[i - 1].offset);
         if (!is_known) {
+            places++;
             e = read_states(s, w, slots, i, a, m, by);
         }
         if (!e.code && m->to[i].state.version != slots[i].version) {
             e = err_of(ERR_CORRUPT);
         }
+    }
+    if (places > PLACES_MAX) {
+        note_scattered(s, m->id);
     }
     return e;
 }

@@ -2,6 +2,7 @@
 /* the order matters: cmocka first */
 #include "base/check.h"
 #include "rig.h"
+#include "store/offline.h"
 
 #include <unistd.h>
 
@@ -83,6 +84,122 @@ static void what_was_accepted_is_there_after_a_restart(void **state)
     rig_run_real(&r);
 }
 
+struct reading {
+    struct store_found found;
+    struct err result;
+    struct buf why;
+    uint32_t lines;
+    bool dumps;
+};
+
+static void count_line(void *ctx, struct str text)
+{
+    struct reading *k = ctx;
+
+    k->lines++;
+    assert_true(text.len > 0);
+}
+
+static void read_offline(void *arg)
+{
+    struct reading *k = arg;
+    struct store_lines out = {count_line, k};
+    struct disk *d;
+
+    assert_int_equal(disk_open(str_of(folder), &d, WHEN_NEVER).code, OK);
+    k->result = k->dumps ? store_dump(d, 0, out, &k->why, WHEN_NEVER)
+                         : store_check(d, out, &k->found, &k->why, WHEN_NEVER);
+    disk_close(d);
+}
+
+/* Changes bytes of the newest, or the oldest, segment. */
+static void scribble(bool newest, long offset, const char *bytes, size_t len)
+{
+    char command[160], name[128] = "";
+    FILE *f;
+
+    snprintf(command, sizeof command, "ls %s/log-* | %s -n 1", folder, newest ? "tail" : "head");
+    f = popen(command, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(name, sizeof name, f));
+    assert_int_equal(pclose(f), 0);
+    name[strcspn(name, "\n")] = 0;
+    f = fopen(name, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, offset, SEEK_SET), 0);
+    assert_int_equal(fwrite(bytes, 1, len, f), len);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void it_is_read_offline_and_damage_is_said(void **state)
+{
+    static char junk[50000];
+    struct reading check = {0}, dump = {.dumps = true}, again = {0};
+
+    (void)state;
+    run_alone("check", read_offline, &check);
+    assert_int_equal(check.result.code, OK);
+    assert_int_equal(check.found.messages, MANY / 2);
+    assert_int_equal(check.found.damaged, 0);
+    assert_int_equal(check.lines, 0);
+    run_alone("dump", read_offline, &dump);
+    assert_int_equal(dump.lines, MANY / 2);
+    memset(junk, 'x', sizeof junk);
+    scribble(false, 8192, junk, sizeof junk);
+    run_alone("check", read_offline, &again);
+    assert_int_equal(again.result.code, OK);
+    assert_true(again.found.damaged > 0);
+    assert_int_equal(again.lines, again.found.damaged);
+}
+
+static void nobody(struct rig *r)
+{
+    (void)r;
+    fail(); /* it must not open */
+}
+
+static void a_newer_version_is_refused_with_its_file(void **state)
+{
+    struct rig r = {.folder = str_of(folder), .options = rig_options(), .fn = nobody};
+    struct reading check = {0};
+
+    (void)state;
+    scribble(true, 8, "\x63", 1);  /* format 99 */
+    scribble(true, 16, "????", 4); /* in which the frame looks different */
+    run_alone("check", read_offline, &check);
+    assert_int_equal(check.result.code, ERR_VERSION);
+    assert_true(str_find_str(buf_str(&check.why), STR("newer version")) != STR_NONE);
+    buf_done(&check.why);
+    rig_run_real(&r);
+    assert_int_equal(r.opened.code, ERR_VERSION);
+}
+
+static void many_results(struct rig *r)
+{
+    uint64_t id = store_new_id(r->store);
+    struct parcel *p = make_parcel(id, 30, 500), *back;
+    uint64_t copied = 0;
+
+    assert_int_equal(accept_parcel(r, p).code, OK);
+    parcel_drop(p);
+    for (uint32_t i = 0; i < 30; i++) {
+        assert_int_equal(change_state(r, id, i, 1, RCPT_WAITING, false).code, OK);
+    }
+    /* The first reader finds thirty places; whoever comes after the keeper finds one. */
+    for (int tries = 0; tries < 1000 && copied == 0; tries++) {
+        assert_int_equal(store_fetch(r->store, id, &back, WHEN_NEVER).code, OK);
+        parcel_drop(back);
+        copied = store_counts(r->store).bytes_copied;
+    }
+    assert_true(copied > 0);
+    assert_int_equal(store_fetch(r->store, id, &back, WHEN_NEVER).code, OK);
+    for (uint32_t i = 0; i < 30; i++) {
+        assert_int_equal(back->message.to[i].state.version, 2);
+    }
+    parcel_drop(back);
+    assert_int_equal(change_state(r, id, 7, 2, RCPT_WAITING, false).code, OK);
+}
+
 static void wrong_changes(struct rig *r)
 {
     uint64_t id = store_new_id(r->store);
@@ -150,6 +267,12 @@ static void changes_are_compared_before_they_are_set(void **state)
     in_a_folder_of_its_own(wrong_changes);
 }
 
+static void scattered_states_are_brought_together(void **state)
+{
+    (void)state;
+    in_a_folder_of_its_own(many_results);
+}
+
 static void small_values_are_kept_and_removed(void **state)
 {
     (void)state;
@@ -197,7 +320,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_accepted_is_there_after_a_restart),
+        cmocka_unit_test(it_is_read_offline_and_damage_is_said),
+        cmocka_unit_test(a_newer_version_is_refused_with_its_file),
         cmocka_unit_test(changes_are_compared_before_they_are_set),
+        cmocka_unit_test(scattered_states_are_brought_together),
         cmocka_unit_test(small_values_are_kept_and_removed),
         cmocka_unit_test(a_body_that_is_given_up_is_garbage),
         cmocka_unit_test(a_second_server_names_the_holder),
