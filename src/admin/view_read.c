@@ -201,7 +201,8 @@ bool view_date(struct str s, struct date *ret)
         !digits(s, &at, 3, 'Z', &ms) || at != s.len) {
         return false;
     }
-    if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60) {
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
+        second > 60) {
         return false;
     }
     ret->ms = (((days_of(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) * 1000 + ms;
