@@ -299,8 +299,7 @@ static bool reply(struct session *s, const char *line, size_t len)
     if (s->reply[0] != '2' && s->reply[0] != '3') {
         s->bad++;
         if (first_refusal[0] == '\0') {
-            (void)snprintf(first_refusal, sizeof first_refusal, "%.3s %.*s", s->reply, (int)len,
-                           line);
+            (void)snprintf(first_refusal, sizeof first_refusal, "%.*s", (int)len, line);
         }
         if (s->phase == OPENING || s->phase == GREETED || memcmp(s->reply, "421", 3) == 0) {
             session_close(s, true);
