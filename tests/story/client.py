@@ -33,6 +33,11 @@ class Client:
     def says(self, line, code):
         return self.sends(line.encode("utf-8", "surrogateescape") + b"\r\n").hears(code)
 
+    def says_any(self, line):
+        """Whatever the answer is, as one line."""
+        self.sends(line.encode() + b"\r\n")
+        return self.file.readline().decode().rstrip()
+
     def hears_end(self):
         """The other side has closed."""
         rest = self.file.read()

@@ -160,7 +160,7 @@ class Yard:
     def seen(self, event, since=0, **fields):
         with self.news:
             return [e for e in self.events[since:]
-                    if e.get("event") == event and all(matches(e.get(k), v)
+                    if matches(e.get("event"), event) and all(matches(e.get(k), v)
                                                       for k, v in fields.items())]
 
     def wait(self, event, since=0, count=None, seconds=PATIENCE, **fields):
@@ -175,8 +175,12 @@ class Yard:
                 if left <= 0 or not self.reader.is_alive():
                     break
                 self.news.wait(min(left, 0.2))
-        wanted = " ".join([event, *(f"{k}={v}" for k, v in fields.items())])
+        wanted = " ".join([str(event), *(f"{k}={v}" for k, v in fields.items())])
         self._fail(f"no event: {wanted} (x{count or 1}, {len(found)} seen)")
+
+    def wait_any(self, *events, **more):
+        """The first of several events, whichever comes."""
+        return self.wait(lambda name: name in events, **more)
 
     def _fail(self, why):
         with self.news:
