@@ -129,4 +129,5 @@ void busy_end(struct queue *q);
 void record(struct queue *q, struct job *j); /* j->work holds results */
 void owe(struct queue *q, uint64_t message); /* notes the debt; reports when nothing is at work */
 void debts_due(struct queue *q);             /* those that have waited long enough */
+void debts_consider(struct queue *q);        /* those that need not wait; after loading */
 bool debt_next(const struct queue *q, struct date *ret);

@@ -82,6 +82,16 @@ void debts_due(struct queue *q)
     }
 }
 
+void debts_consider(struct queue *q)
+{
+    size_t at = 0;
+    struct debt *d;
+
+    while ((d = map_each(&q->debts, &at)) != NULL) {
+        consider(q, d->message);
+    }
+}
+
 bool debt_next(const struct queue *q, struct date *ret)
 {
     struct heap_node *n = heap_least(&q->debt_timers);

@@ -299,6 +299,7 @@ void queue_serve(struct queue *q)
     answer_readers(q);
     if (q->serving) {
         pump_all(q);
+        debts_consider(q); /* what a crash left between the result and its report */
         serve_timers(q);
     }
     /* Cancelled: nothing new starts; what is out comes home by itself. */
