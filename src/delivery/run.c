@@ -274,7 +274,8 @@ static struct outcome outcome_of_fate(struct run *r, const struct client_mail *m
         o.is_relayed = !(r->link->client.offers & CLIENT_DSN);
         return o;
     case CLIENT_REFUSED:
-        o.kind = to->code / 100 == 5 ? OUTCOME_FAILED : OUTCOME_LATER_REPLY;
+        o.kind = to->code / 100 == 5 && to->code != CLIENT_OUT_OF_STEP ? OUTCOME_FAILED
+                                                                       : OUTCOME_LATER_REPLY;
         o.is_last = is_content;
         return o;
     case CLIENT_OPEN:
@@ -283,8 +284,10 @@ static struct outcome outcome_of_fate(struct run *r, const struct client_mail *m
         break;
     }
     if (e.code == OK) {
-        return outcome_of(OUTCOME_LATER, LAST_CONNECTION, "4.4.2",
-                          STR("the host ended the conversation"), o.host);
+        o = outcome_of(OUTCOME_LATER, LAST_CONNECTION, "4.4.2",
+                       STR("the conversation ended before this recipient was answered"), o.host);
+        o.is_last = m->sent;
+        return o;
     }
     if (err_class(e.code) == ERR_CLASS_OURS && e.code != ERR_CANCELLED) {
         char room[160];

@@ -20,7 +20,8 @@
  *    of giving up.
  * 4. A recipient's own answer is never overwritten by one for all (PY-07).
  * 5. A reply that nobody asked for means that both sides no longer speak of the same thing. Nothing
- *    is said after one; and a recipient is taken only by a reply that can be no other's.
+ *    is said after one; and a recipient is taken only by a reply that can be no other's. 503 says
+ *    the same from the other end: it speaks of the conversation, not of a recipient, and ends it.
  */
 #pragma once
 
@@ -91,6 +92,8 @@ struct err client_greet(struct client *c, bool *ret, struct when by);
 struct err client_hello(struct client *c, bool *ret, struct when by);
 /* *ret true: the handshake may begin (tls_connect on the stream, then client_hello). */
 struct err client_starttls(struct client *c, bool *ret, struct when by);
+
+enum { CLIENT_OUT_OF_STEP = 503 }; /* "bad sequence of commands" */
 
 enum client_fate {
     CLIENT_OPEN,    /* no answer */

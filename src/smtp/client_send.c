@@ -144,6 +144,7 @@ static void refuse(struct client *c, struct client_mail *m, struct client_rcpt *
            ((unsigned char)text.ptr[text.len] & 0xc0) == 0x80) {
         text.len--; /* not within a character */
     }
+    c->over = c->over || c->said.code == CLIENT_OUT_OF_STEP;
     to->fate = CLIENT_REFUSED;
     to->stage = c->stage;
     to->code = c->said.code;
