@@ -2,7 +2,7 @@
  * admin: the interface for operators and their programs: health, metrics, the queue, events, over
  * HTTP on loopback and on the local socket.
  *
- * Source    Design section 10 (HTTP); promises P4 and P5; PY-25. docs/manual/api.md lists what is
+ * Source    Design section 10 (HTTP); promises P4 and P5; PY-25. docs/api.md lists what is
  *           served.
  * Threads   Lives on the home loop; asks queue and store by their own ways. admin_watch, before
  *           world_run, makes it count events from all threads.

@@ -1,7 +1,7 @@
 /*
  * retry: what a request to retry means, read strictly; and written, by the command line.
  *
- * Source    docs/manual/api.md, POST /api/v1/queue/retry.
+ * Source    docs/api.md, POST /api/v1/queue/retry.
  * Owns      All lives in the caller's arena.
  * Limits    HTTP_BODY_MAX.
  * Errors    retry_read: false, and why, for anything but one object with known members, of which

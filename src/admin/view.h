@@ -2,7 +2,7 @@
  * view: queued messages as people and programs see them: what the store keeps and what the queue
  * knows, together; written as JSON by the server, and read again by the command line.
  *
- * Source    Promise P4 (one reason, since when, until when); the manual's page of the API.
+ * Source    Promise P4 (one reason, since when, until when); docs/api.md.
  * Owns      All text lives in the caller's arena.
  * Limits    None: HTTP_BODY_MAX or the page's limit bound what is read and written.
  * Errors    view_read: ERR_SYNTAX for what is not such JSON.

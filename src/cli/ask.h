@@ -1,7 +1,7 @@
 /*
  * ask: a question of the command line to the running server, through its local socket.
  *
- * Source    docs/manual/api.md.
+ * Source    docs/api.md.
  * Owns      Answers live in the caller's arena.
  * Limits    ASK_BYTES_MAX of answer.
  * Errors    Said on standard error, with what to do; the result is the exit code: 75 when nobody
