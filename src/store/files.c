@@ -78,7 +78,7 @@ struct err spare_make(struct store *s, struct when by)
     uint64_t bytes = 0;
     struct err e = disk_free_bytes(s->disk, &bytes, by);
 
-    if (!e.code && bytes < s->options.segment_bytes) {
+    if (!e.code && (bytes < s->options.segment_bytes || s->room_is_kept)) {
         e = err_of(ERR_FULL); /* a file that cannot be filled need not be made */
     }
     if (e.code) {

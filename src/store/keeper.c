@@ -49,8 +49,10 @@ static void checkpoint(struct store *s)
 
     if (e.code == ERR_FULL && s->spare_count > 0) {
         /* What the reserve is for (invariant 7): its room, not its file. */
+        s->room_is_kept = true; /* or the committer takes it for a segment */
         spare_give_up(s, WHEN_NEVER);
         e = checkpoint_write(s, WHEN_NEVER);
+        s->room_is_kept = false;
     }
     if (e.code) {
         s->checkpoint_after = when_after(RETRY_MS);

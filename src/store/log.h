@@ -142,6 +142,7 @@ struct store {
     uint32_t scattered_count;
     uint64_t disk_free; /* when it was asked last */
     bool wants_checkpoint;
+    bool room_is_kept;            /* for a checkpoint on a full disk */
     struct when checkpoint_after; /* it failed: not before */
 
     /* Readers (read.c). */

@@ -309,7 +309,8 @@ static struct err replay_found(struct replay *p, struct finding *f, const struct
         e = replay_segment(p, g->file, g->generation, start, &g->end, (uint32_t)g->size, &proven,
                            by);
         if (!e.code && is_last && !s->only_reads) {
-            e = write_again(g->file, proven, g->end, by);
+            /* With nothing to prove the first batch, its segment's head is in doubt as well. */
+            e = write_again(g->file, proven > SEGMENT_START ? proven : 0, g->end, by);
         }
         book->confirmed = g->end;
         book->written = g->end;

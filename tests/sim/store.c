@@ -219,7 +219,7 @@ static void run(struct sim_run *told)
             oracle.forgives_missing = rot(&r);
         }
         live(&r, seed * 100 + (uint64_t)life, crash_ns);
-        if (r.results_full > 0 && store_counts(r.store).failed_flushes == 0) {
+        if (r.results_full > 0 && r.weather.sync_failed_ppm == 0) {
             oracle_violated(&oracle, 0, "no room for a result, while mail was let in");
         }
         after_life(&r, power);
