@@ -10,8 +10,11 @@
  * A recipient's state may have been changed by a report (owed -> none) while an attempt ran: the
  * commit then comes back ERR_STALE, is put on top of what is stored now, and posted again. The
  * attempt's result always wins. A commit that could not be written is posted again until it is:
- * the result is known, and an attempt repeated for want of a disk would deliver twice.
+ * the result is known, and an attempt repeated for want of a disk would deliver twice. Only while
+ * the queue ends this is not for ever: a disk that writes nothing more must not keep the process.
  */
+
+enum { LAST_TRIES_MAX = 5 };
 
 struct record {
     struct store_commit commit;
@@ -19,6 +22,7 @@ struct record {
     struct job *job;
     struct store_change *changes;
     uint32_t count;
+    uint32_t last_tries; /* that failed while the queue ended */
 };
 
 static void post_record(struct record *r);
@@ -238,6 +242,17 @@ static void put_away(struct record *r)
     mem_free(r);
 }
 
+/* The result is lost with the process; the next one attempts the job again. */
+static void give_up(struct record *r)
+{
+    struct queue *q = r->queue;
+
+    put_back(q, r->job);
+    mem_free(r->changes);
+    mem_free(r);
+    busy_end(q);
+}
+
 /* What was not stored: on top of what is stored now, or the same again after a while. */
 static void repair(void *arg)
 {
@@ -252,9 +267,12 @@ static void repair(void *arg)
         event_raise(&ev_result_unstored, f_message(r->job->message),
                     f_text(err_say(e, text, sizeof text)));
         (void)fiber_sleep(when_after(STORE_AGAIN_MS), WHEN_NEVER);
+        r->last_tries += r->queue->stopping;
     }
     if (e.code == ERR_NOT_FOUND || r->count == 0) {
         put_away(r); /* the message has ended another way */
+    } else if (r->last_tries >= LAST_TRIES_MAX) {
+        give_up(r);
     } else {
         post_record(r);
     }

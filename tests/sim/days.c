@@ -378,6 +378,7 @@ static void run(struct sim_run *r)
         d.away_ms = (int64_t)(r->seed * 31 % 120) * MINUTE_MS + 1000;
     }
     machine_live(&m, r, &o);
+    must(m.is_up);
     virtual_s += 5 * 86400.0;
     if (d.stop_ms > 0 && !r->failed) {
         d.is_second = true;

@@ -47,8 +47,9 @@ struct machine_options {
     const char *config; /* YAML; must be good */
     struct sim_disk *folder;
     struct store_options store;
-    struct date start; /* of the wall clock; 0: 2026-01-01 */
-    int64_t crash_ns;  /* 0: it stops in order */
+    struct date start;   /* of the wall clock; 0: 2026-01-01 */
+    int64_t crash_ns;    /* 0: it stops in order */
+    int64_t time_max_ms; /* of a life; beyond it the run fails. 0: 400 days */
     struct yard_host *hosts;
     unsigned host_count;
     /* Before anything runs: the weather to begin with. */
