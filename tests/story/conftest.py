@@ -12,10 +12,17 @@ from yard import Yard  # noqa: E402
 
 @pytest.fixture
 def yard(tmp_path):
-    """A Postyard that is configured and not yet started."""
+    """A Postyard that is configured and not yet started. Whatever the story was, it ends well."""
     y = Yard(tmp_path / "yard")
     yield y
-    y.close()
+    try:
+        if y.is_up():
+            assert y.stop() == 0, y.lines
+        for never in ("watchdog_job", "result_unstored", "store_damaged", "store_flush_failed",
+                      "report_failed"):
+            assert not y.seen(never)
+    finally:
+        y.close()
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ class Yard:
     # ---- the process ----
 
     def start(self, *arguments, ready=True, **options):
-        if self.process is not None and self.process.poll() is None:
+        if self.is_up():
             raise AssertionError("it runs already")
         since = len(self.events)
         self.process = subprocess.Popen(
@@ -137,8 +137,11 @@ class Yard:
         self.reader.join()
         return status
 
+    def is_up(self):
+        return self.process is not None and self.process.poll() is None
+
     def close(self):
-        if self.process is not None and self.process.poll() is None:
+        if self.is_up():
             self.process.kill()
             self.ended()
 
