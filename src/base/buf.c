@@ -18,6 +18,7 @@ char *buf_room(struct buf *b, size_t n)
     }
     if (want > b->size || b->ptr == NULL) {
         size = b->size < 256 ? 256 : b->size + b->size / 2;
+        size = b->max != 0 && size > b->max ? b->max : size;
         size = size < want ? want : size;
         b->ptr = mem_grow(b->ptr, size, 1);
         b->size = size;
@@ -25,7 +26,7 @@ char *buf_room(struct buf *b, size_t n)
     return b->ptr + b->len;
 }
 
-void buf_put(struct buf *b, struct str s)
+void buf_put_growing(struct buf *b, struct str s)
 {
     char *room = buf_room(b, s.len);
 
@@ -35,24 +36,51 @@ void buf_put(struct buf *b, struct str s)
     }
 }
 
-void buf_byte(struct buf *b, char c)
+void buf_num(struct buf *b, int64_t n)
 {
-    buf_put(b, (struct str){&c, 1});
+    char digits[24];
+    size_t at = sizeof digits;
+    uint64_t left = n < 0 ? -(uint64_t)n : (uint64_t)n;
+
+    do {
+        digits[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (n < 0) {
+        digits[--at] = '-';
+    }
+    buf_put(b, (struct str){digits + at, sizeof digits - at});
 }
 
+void buf_hex16(struct buf *b, uint64_t n)
+{
+    char digits[16];
+
+    for (size_t i = 0; i < sizeof digits; i++) {
+        digits[i] = "0123456789abcdef"[n >> (60 - 4 * i) & 15];
+    }
+    buf_put(b, (struct str){digits, sizeof digits});
+}
+
+/* Into the room that is there, as a rule enough; else again into as much as it needs. */
 void buf_vprintf(struct buf *b, const char *format, va_list args)
 {
     va_list again;
-    char *room;
+    size_t room = b->failed ? 0 : b->size - b->len;
+    char *at;
     int len;
 
     va_copy(again, args);
-    len = vsnprintf(NULL, 0, format, again);
+    len = vsnprintf(room > 0 ? b->ptr + b->len : NULL, room, format, again);
     va_end(again);
     must(len >= 0);
-    room = buf_room(b, (size_t)len + 1);
-    if (room != NULL) {
-        vsnprintf(room, (size_t)len + 1, format, args);
+    if ((size_t)len < room) {
+        b->len += (size_t)len;
+        return;
+    }
+    at = buf_room(b, (size_t)len + 1);
+    if (at != NULL) {
+        vsnprintf(at, (size_t)len + 1, format, args);
         b->len += (size_t)len;
     }
 }

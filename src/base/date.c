@@ -1,42 +1,89 @@
 #include "base/date.h"
 
-#include <stdio.h>
-#include <time.h>
+static const char days[] = "SunMonTueWedThuFriSat";
+static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+struct civil {
+    uint32_t year, month, day, hour, minute, second, weekday; /* month from 1, weekday from 0 */
+};
 
-/* Years 1970 to 9999; what lies beyond is shown as the nearest of these. */
-static struct tm civil(struct date d)
+/*
+ * Years 1970 to 9999; what lies beyond is shown as the nearest of these. The calendar is counted
+ * from March of year 0, so that the leap day ends a year (H. Hinnant, "chrono-Compatible Low-Level
+ * Date Algorithms"). Every log line and Received field has a date: the C library's way, through
+ * struct tm and printf, was a tenth of all instructions spent on a message.
+ */
+static struct civil civil(struct date d)
 {
+    enum { DAY_S = 86400, ERA_DAYS = 146097, TO_1970_DAYS = 719468 };
     const int64_t last_s = 253402300799;
-    time_t s = d.ms < 0 ? 0 : (d.ms / 1000 > last_s ? last_s : d.ms / 1000);
-    struct tm tm = {0};
+    uint64_t s = d.ms < 0 ? 0 : (uint64_t)(d.ms / 1000 > last_s ? last_s : d.ms / 1000);
+    uint32_t day = (uint32_t)(s / DAY_S), second = (uint32_t)(s % DAY_S);
+    uint32_t from_0 = day + TO_1970_DAYS, era = from_0 / ERA_DAYS, in_era = from_0 % ERA_DAYS;
+    uint32_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+    uint32_t in_year = in_era - (365 * year + year / 4 - year / 100);
+    uint32_t month = (5 * in_year + 2) / 153; /* 0 is March */
 
-    gmtime_r(&s, &tm);
-    return tm;
+    return (struct civil){.year = year + era * 400 + (month >= 10),
+                          .month = month < 10 ? month + 3 : month - 9,
+                          .day = in_year - (153 * month + 2) / 5 + 1,
+                          .hour = second / 3600,
+                          .minute = second / 60 % 60,
+                          .second = second % 60,
+                          .weekday = (day + 4) % 7};
+}
+
+static char *put_digits(char *at, uint32_t n, size_t count)
+{
+    for (size_t i = count; i > 0; i--) {
+        at[i - 1] = (char)('0' + n % 10);
+        n /= 10;
+    }
+    return at + count;
+}
+
+static char *put_word(char *at, const char *words, uint32_t index)
+{
+    memcpy(at, words + (size_t)index * 3, 3);
+    return at + 3;
+}
+
+static char *put_byte(char *at, char c)
+{
+    *at = c;
+    return at + 1;
+}
+
+static char *put_time(char *at, const struct civil *c)
+{
+    at = put_byte(put_digits(at, c->hour, 2), ':');
+    at = put_byte(put_digits(at, c->minute, 2), ':');
+    return put_digits(at, c->second, 2);
 }
 
 struct str date_mail(struct date d, char at[DATE_MAIL_BYTES])
 {
-    struct tm tm = civil(d);
-    int len = snprintf(at, DATE_MAIL_BYTES, "%s, %02u %s %04u %02u:%02u:%02u +0000",
-                       days[tm.tm_wday], (unsigned)tm.tm_mday % 100, months[tm.tm_mon],
-                       (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100,
-                       (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+    struct civil c = civil(d);
+    char *end = put_word(at, days, c.weekday);
 
-    return (struct str){at, (size_t)len};
+    end = put_byte(put_byte(end, ','), ' ');
+    end = put_byte(put_digits(end, c.day, 2), ' ');
+    end = put_byte(put_word(end, months, c.month - 1), ' ');
+    end = put_byte(put_digits(end, c.year, 4), ' ');
+    end = put_time(end, &c);
+    memcpy(end, " +0000", sizeof " +0000");
+    return (struct str){at, DATE_MAIL_BYTES - 1};
 }
 
 struct str date_iso(struct date d, char at[DATE_ISO_BYTES])
 {
-    struct tm tm = civil(d);
-    int len = snprintf(at, DATE_ISO_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-                       (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
-                       (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100,
-                       (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100,
-                       (unsigned)(d.ms < 0 ? 0 : d.ms % 1000));
+    struct civil c = civil(d);
+    char *end = put_byte(put_digits(at, c.year, 4), '-');
 
-    return (struct str){at, (size_t)len};
+    end = put_byte(put_digits(end, c.month, 2), '-');
+    end = put_byte(put_digits(end, c.day, 2), 'T');
+    end = put_byte(put_time(end, &c), '.');
+    end = put_digits(end, d.ms < 0 ? 0 : (uint32_t)(d.ms % 1000), 3);
+    memcpy(end, "Z", sizeof "Z");
+    return (struct str){at, DATE_ISO_BYTES - 1};
 }

@@ -1,8 +1,7 @@
 #include "base/event.h"
 
-#include <inttypes.h>
-
-static const char *const levels[] = {"debug", "info", "warn", "error"};
+static const struct str levels[] = {STR_INIT("debug"), STR_INIT("info"), STR_INIT("warn"),
+                                    STR_INIT("error")};
 
 /* Length of the UTF-8 sequence at the start of s, or 0 when it is none. */
 static size_t sequence(struct str s)
@@ -47,35 +46,52 @@ void json_str(struct buf *out, struct str s)
     buf_byte(out, '"');
 }
 
+/* Written for each message, twice at least: no printf here. */
+static void json_field(struct buf *out, const struct event_field *f)
+{
+    char date[DATE_ISO_BYTES];
+
+    buf_put(out, STR(",\""));
+    buf_put(out, str_of(f->name));
+    buf_put(out, STR("\":"));
+    switch (f->type) {
+    case EVENT_str:
+        json_str(out, str_head(f->str, EVENT_TEXT_MAX));
+        break;
+    case EVENT_num:
+        buf_num(out, f->num);
+        break;
+    case EVENT_id:
+        buf_byte(out, '"');
+        buf_hex16(out, f->id);
+        buf_byte(out, '"');
+        break;
+    case EVENT_date:
+        if (date_is_never(f->date)) {
+            buf_put(out, STR("null"));
+        } else {
+            buf_byte(out, '"');
+            buf_put(out, date_iso(f->date, date));
+            buf_byte(out, '"');
+        }
+        break;
+    }
+}
+
 void event_json(struct buf *out, struct date at, const struct event_kind *kind,
                 const struct event_field *fields, size_t count)
 {
     char date[DATE_ISO_BYTES];
 
-    buf_printf(out, "{\"date\":\"%.*s\",\"level\":\"%s\",\"event\":\"%s\"",
-               STR_ARG(date_iso(at, date)), levels[kind->level], kind->name);
+    buf_put(out, STR("{\"date\":\""));
+    buf_put(out, date_iso(at, date));
+    buf_put(out, STR("\",\"level\":\""));
+    buf_put(out, levels[kind->level]);
+    buf_put(out, STR("\",\"event\":\""));
+    buf_put(out, str_of(kind->name));
+    buf_byte(out, '"');
     for (size_t i = 0; i < count; i++) {
-        const struct event_field *f = &fields[i];
-
-        buf_printf(out, ",\"%s\":", f->name);
-        switch (f->type) {
-        case EVENT_str:
-            json_str(out, str_head(f->str, EVENT_TEXT_MAX));
-            break;
-        case EVENT_num:
-            buf_printf(out, "%" PRId64, f->num);
-            break;
-        case EVENT_id:
-            buf_printf(out, "\"%016" PRIx64 "\"", f->id);
-            break;
-        case EVENT_date:
-            if (date_is_never(f->date)) {
-                buf_put(out, STR("null"));
-            } else {
-                buf_printf(out, "\"%.*s\"", STR_ARG(date_iso(f->date, date)));
-            }
-            break;
-        }
+        json_field(out, &fields[i]);
     }
     buf_byte(out, '}');
 }
@@ -110,21 +126,26 @@ void event_text(struct buf *out, struct date at, const struct event_kind *kind,
     char date[DATE_ISO_BYTES];
     struct str iso = date_iso(at, date);
 
-    buf_printf(out, "%.*s %-5s %s", STR_ARG(str_head(str_skip(iso, 11), 12)), levels[kind->level],
-               kind->name);
+    buf_put(out, str_head(str_skip(iso, 11), 12));
+    buf_byte(out, ' ');
+    buf_put(out, levels[kind->level]);
+    buf_put(out, levels[kind->level].len < 5 ? STR("  ") : STR(" "));
+    buf_put(out, str_of(kind->name));
     for (size_t i = 0; i < count; i++) {
         const struct event_field *f = &fields[i];
 
-        buf_printf(out, " %s=", f->name);
+        buf_byte(out, ' ');
+        buf_put(out, str_of(f->name));
+        buf_byte(out, '=');
         switch (f->type) {
         case EVENT_str:
             shown(out, f->str);
             break;
         case EVENT_num:
-            buf_printf(out, "%" PRId64, f->num);
+            buf_num(out, f->num);
             break;
         case EVENT_id:
-            buf_printf(out, "%016" PRIx64, f->id);
+            buf_hex16(out, f->id);
             break;
         case EVENT_date:
             buf_put(out, date_is_never(f->date) ? STR("never") : date_iso(f->date, date));

@@ -101,6 +101,12 @@ static void a_buf_fails_once_and_stays_failed(void **state)
     buf_clear(&b);
     buf_printf(&b, "%d", 42);
     EXPECT_STR(buf_str(&b), "42");
+    buf_byte(&b, '!');
+    buf_num(&b, -5);
+    assert_false(b.failed);
+    EXPECT_STR(buf_str(&b), "42!-5");
+    buf_byte(&b, '.');
+    assert_true(b.failed);
     buf_done(&b);
     (void)state;
 }
@@ -164,12 +170,48 @@ static void a_list_keeps_order(void **state)
     (void)state;
 }
 
+static void a_buf_writes_numbers_as_printf_does(void **state)
+{
+    static const int64_t numbers[] = {0, 9, 10, -1, 1234567890, INT64_MAX, INT64_MIN};
+    char want[64];
+
+    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+        struct buf b = {0};
+
+        buf_num(&b, numbers[i]);
+        buf_hex16(&b, (uint64_t)numbers[i]);
+        buf_printf(&b, "%c%s", 'x', ""); /* into room that is there */
+        snprintf(want, sizeof want, "%lld%016llxx", (long long)numbers[i],
+                 (unsigned long long)numbers[i]);
+        EXPECT_STR(buf_str(&b), want);
+        buf_done(&b);
+    }
+    (void)state;
+}
+
+static void a_buf_grows_for_what_is_printed(void **state)
+{
+    struct buf b = {0};
+    char want[2001] = {0};
+
+    for (int i = 0; i < 1000; i++) {
+        buf_printf(&b, "%d.", i % 10);
+        want[2 * i] = (char)('0' + i % 10);
+        want[2 * i + 1] = '.';
+    }
+    EXPECT_STR(buf_str(&b), want);
+    buf_done(&b);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_map_agrees_with_an_array),
         cmocka_unit_test(a_heap_gives_the_least_first_and_equals_in_order),
         cmocka_unit_test(a_buf_fails_once_and_stays_failed),
+        cmocka_unit_test(a_buf_writes_numbers_as_printf_does),
+        cmocka_unit_test(a_buf_grows_for_what_is_printed),
         cmocka_unit_test(an_arena_keeps_what_it_gave),
         cmocka_unit_test(crc_is_the_published_one),
         cmocka_unit_test(a_list_keeps_order),

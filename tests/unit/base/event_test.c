@@ -2,6 +2,8 @@
 #include "base/err.h"
 #include "base/event.h"
 
+#include <time.h>
+
 EVENT_DEFINE(test_happened, WARN, "a test happened")
 
 static void an_event_is_one_line_whatever_a_stranger_sent(void **state)
@@ -36,11 +38,42 @@ static void dates_and_errors_read_well(void **state)
     (void)state;
 }
 
+static void dates_agree_with_the_c_library_on_each_day(void **state)
+{
+    const int64_t day_ms = 86400 * 1000, years_10000_ms = 253402300800000;
+
+    for (int64_t ms = 0, step = 1; ms < years_10000_ms; ms += day_ms + 61 * 1000 * step++ % 3600) {
+        char mail[DATE_MAIL_BYTES], iso[DATE_ISO_BYTES], want[64], whole[80];
+        time_t s = ms / 1000;
+        struct tm tm;
+
+        gmtime_r(&s, &tm);
+        strftime(want, sizeof want, "%a, %d %b %Y %H:%M:%S +0000", &tm);
+        EXPECT_STR(date_mail((struct date){ms}, mail), want);
+        strftime(want, sizeof want, "%Y-%m-%dT%H:%M:%S", &tm);
+        snprintf(whole, sizeof whole, "%s.%03dZ", want, (int)(ms % 1000));
+        EXPECT_STR(date_iso((struct date){ms}, iso), whole);
+        ms += ms > (int64_t)500 * 365 * day_ms ? 40 * day_ms : 0;
+    }
+    (void)state;
+}
+
+static void a_date_beyond_the_calendar_is_shown_as_its_end(void **state)
+{
+    char at[DATE_MAIL_BYTES];
+
+    EXPECT_STR(date_mail((struct date){-1}, at), "Thu, 01 Jan 1970 00:00:00 +0000");
+    EXPECT_STR(date_mail(DATE_NEVER, at), "Fri, 31 Dec 9999 23:59:59 +0000");
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_is_one_line_whatever_a_stranger_sent),
         cmocka_unit_test(dates_and_errors_read_well),
+        cmocka_unit_test(dates_agree_with_the_c_library_on_each_day),
+        cmocka_unit_test(a_date_beyond_the_calendar_is_shown_as_its_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
