@@ -182,7 +182,9 @@ class Host:
                     now.mail_line = line
                     now.sender = path_of(line)
             elif verb == "RCPT":
-                if reply("RCPT", "250 2.1.5 recipient ok", line):
+                if now is None:
+                    say("503 5.5.1 MAIL first")
+                elif reply("RCPT", "250 2.1.5 recipient ok", line):
                     now.rcpt_lines.append(line)
                     now.recipients.append(path_of(line))
             elif verb == "DATA":
@@ -194,6 +196,10 @@ class Host:
                     now = None
             elif verb == "BDAT":
                 words = line.split()
+                if now is None:
+                    f.read(int(words[1]))
+                    say("503 5.5.1 MAIL first")
+                    continue
                 now.message += f.read(int(words[1]))
                 if words[-1].upper() == "LAST":
                     self._end_of_data(now, chosen, say)

@@ -4,7 +4,9 @@ none is doubled.
 
 90 % are of 1 B to 16 KiB (log-uniform), 9.9 % up to 1 MiB, one in a thousand has 20 MiB; one to fifty
 recipients; text, 8-bit, UTF-8 in header and addresses, lines of 998 octets, dots at line starts; DATA and
-BDAT. Prints `N messages to M recipients ...` and ends with 0, or says what was wrong and ends with 1.
+BDAT. With --flaky the hosts refuse for now, hang up and answer nonsense by chance; with --crashes N
+Postyard is killed so often while mail flows, and only then may something come twice; with --reloads N it
+reads its configuration again so often. Prints `N messages to M recipients ...` and ends with 0, or says what was wrong and ends with 1.
 """
 
 import argparse
@@ -29,6 +31,8 @@ DOMAINS = ["one.example", "two.example", "three.example", "four.example"]
 # Our Received field ends with its date; a message without a header may begin with a blank.
 TRACE = re.compile(rb"\AReceived: (?:[^\r\n]*\r\n[ \t])*?[^\r\n]* \d\d:\d\d:\d\d [+-]\d{4}\r\n")
 BIG = 20 << 20
+FLAKY = [("CONNECT", "220 host.example"), ("MAIL", "250 2.1.0 ok"), ("RCPT", "250 2.1.5 ok"),
+         ("DATA", "354 go on"), ("DOT", "250 2.0.0 taken")]
 NAMES = ["b", "ana.lópez", "δοκιμή", "почта", "用户"]
 
 
@@ -98,9 +102,16 @@ class Letter:
 class Place(Host):
     """Keeps digests only. A Received field of ours comes first, then every byte as it was."""
 
-    def __init__(self, arrived):
+    def __init__(self, arrived, flaky):
         super().__init__(words=("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "SIZE 104857600"))
         self.mail = Arrivals(arrived)
+        for command, usual in FLAKY if flaky else ():
+            self.answers(command, self.by_chance(usual))
+
+    def by_chance(self, usual):
+        """An answer of None is a connection that is closed; in its place nothing is remembered."""
+        bad = [None, "421 4.3.2 go away", "451 4.3.0 not now", "what?", "450 4.2.0 busy"]
+        return lambda line: random.choice(bad) if random.random() < 0.02 else usual
 
 
 class Arrivals:
@@ -136,11 +147,11 @@ def send(client, letter):
     client.hears(250)
 
 
-def run(folder, count, seed=1, clients=6):
+def run(folder, count, seed=1, clients=6, flaky=False, crashes=0, reloads=0):
     """Sends them, waits for them; gives what was wrong (empty: nothing) and how much there was."""
     wrong, arrived, expected = [], queue.Queue(), {}
     lock = threading.Lock()
-    hosts = [Place(arrived) for _ in range(2)]
+    hosts = [Place(arrived, flaky) for _ in range(2)]
     yard = Yard(folder, {"listeners": {"smtp": {"submission": False}},
                          "store": {"segment-size": "64MiB"},
                          "log": {"level": "warn"},
@@ -151,28 +162,48 @@ def run(folder, count, seed=1, clients=6):
     numbers = iter(range(1, count + 1))
 
     def client_thread():
-        try:
-            with wait_open(yard.port) as client:
-                client.says("EHLO client.example", 250)
-                while True:
-                    with lock:
-                        n = next(numbers, None)
-                    if n is None:
-                        return client.quits()
-                    letter = Letter(seed, n)
-                    with lock:
-                        for r in letter.recipients:
-                            expected[r] = (letter.sender, letter.digest, n, letter.kind,
-                                           letter.by_chunks)
+        client = None
+        for n in iter(lambda: next_number(), None):
+            letter = Letter(seed, n)
+            with lock:
+                for r in letter.recipients:
+                    expected[r] = (letter.sender, letter.digest, n, letter.kind, letter.by_chunks)
+            while not wrong:
+                try:
+                    if client is None:
+                        client = wait_open(yard.port)
+                        client.says("EHLO client.example", 250)
                     send(client, letter)
-        except Exception as why:  # noqa: BLE001: a thread's death must be told
-            wrong.append(f"a client: {type(why).__name__}: {why}")
+                    break
+                except (OSError, AssertionError) as why:
+                    client = None
+                    if not crashes:
+                        wrong.append(f"a client: {type(why).__name__}: {why}")
+
+    def next_number():
+        with lock:
+            return next(numbers, None)
+
+    def troubles():
+        """Spread over the time that it takes: after each so many messages that have come."""
+        for k in range(crashes + reloads):
+            share = count * (k + 1) // (crashes + reloads + 2)
+            while sum(len(host.mail) for host in hosts) < share:
+                if wrong:
+                    return
+                time.sleep(0.01)
+            if k < crashes:
+                yard.crash()
+                yard.start(ready=False)
+            elif yard.with_config("reload").returncode != 0:
+                wrong.append("a reload failed")
 
     threads = [threading.Thread(target=client_thread, daemon=True) for _ in range(clients)]
+    threads.append(threading.Thread(target=troubles, daemon=True))
     for thread in threads:
         thread.start()
     seen = {}
-    octets = 0
+    octets = twice = 0
     quiet_since = time.monotonic()
     while not wrong:
         done = not any(thread.is_alive() for thread in threads)
@@ -191,11 +222,12 @@ def run(folder, count, seed=1, clients=6):
             want = expected.get(r)
             if want is None:
                 wrong.append(f"nobody has sent to {r}")
-            elif r in seen:
+            elif r in seen and not crashes:
                 wrong.append(f"{r} got message {want[2]} twice")
             elif (sender, digest) != want[:2]:
                 wrong.append(f"{r} got other bytes than were sent: message {want[2:]}, {size} bytes "
                              f"from {sender}{'' if traced else ', no Received field'}")
+            twice += r in seen
             seen[r] = True
     took = time.monotonic() - begun
     if not wrong:
@@ -212,7 +244,7 @@ def run(folder, count, seed=1, clients=6):
     yard.close()
     for host in hosts:
         host.close()
-    return wrong, f"{count} messages to {len(expected)} recipients, {octets >> 20} MiB, {took:.1f} s"
+    return wrong, f"{count} messages to {len(expected)} recipients, {octets >> 20} MiB, {took:.1f} s, {twice} came twice"
 
 
 def wait_open(port):
@@ -231,16 +263,20 @@ def main():
     options.add_argument("--count", type=int, default=1000)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--clients", type=int, default=6)
+    options.add_argument("--flaky", action="store_true")
+    options.add_argument("--crashes", type=int, default=0)
+    options.add_argument("--reloads", type=int, default=0)
     chosen = options.parse_args()
     folder = tempfile.mkdtemp(prefix="mixed-")
-    wrong, summary = run(folder, chosen.count, chosen.seed, chosen.clients)
+    wrong, summary = run(folder, chosen.count, chosen.seed, chosen.clients, chosen.flaky,
+                         chosen.crashes, chosen.reloads)
     print(summary)
     for text in wrong[:20]:
         print("wrong:", text)
     if wrong:
         print(f"{len(wrong)} wrong; the log is {folder}/log")
         return 1
-    print("every byte as it was, none lost, none doubled")
+    print("every byte as it was, none lost" + ("" if chosen.crashes else ", none doubled"))
     shutil.rmtree(folder)
     return 0
 

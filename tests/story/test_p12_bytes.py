@@ -67,6 +67,14 @@ def test_what_a_host_cannot_take_unchanged_goes_back_and_is_not_converted(yard, 
     assert message.split("\r\n\r\n")[1].strip().encode() in report
 
 
+@pytest.mark.parametrize("trouble", [{"flaky": True}, {"crashes": 4}, {"reloads": 10},
+                                     {"flaky": True, "crashes": 2, "reloads": 2}],
+                         ids=["hosts that fail by chance", "kill -9", "reloads", "all of it"])
+def test_trouble_loses_nothing_and_only_a_crash_doubles_anything(tmp_path, trouble):
+    wrong, summary = mixed.run(tmp_path / "yard", 400, seed=2, **trouble)
+    assert not wrong, (summary, wrong[:10])
+
+
 def test_a_thousand_mixed_messages_arrive_as_they_were_none_lost_none_doubled(tmp_path):
     wrong, summary = mixed.run(tmp_path / "yard", 1000)
     assert not wrong, (summary, wrong[:10])
