@@ -6,8 +6,10 @@ CLOCKS_S = 0.150   # what two processes on a busy machine may see apart
 
 
 class Account:
-    def __init__(self, load, yard, crashes, flush_s):
-        self.load, self.yard = load, yard
+    def __init__(self, load, yard, crashes, flush_s, unsure=()):
+        """unsure: answers after which the mail may be there all the same, as after a flush that
+        failed: the disk may have kept what it did not confirm."""
+        self.load, self.yard, self.unsure = load, yard, unsure
         self.crashes = crashes  # [(when, when it was started again)]
         self.bound = RESULTS_S + CLOCKS_S + flush_s
         self.faults = []        # (round, text)
@@ -23,7 +25,7 @@ class Account:
             self.counts["twice"] += 1
             # What was under way at the crash, the destination may take a little later.
             near = [max(crash - first, 0.0) for crash, start in self.crashes
-                    if end <= start and crash <= again]
+                    if end <= start + 0.1 and crash <= again]
             if near and min(near) <= RESULTS_S:
                 self.counts["twice within 100 ms"] += 1
             if not near or min(near) > self.bound:
@@ -65,7 +67,9 @@ class Account:
             self.after(times, f"{to} ({m.id}) delivered", m.round)
         if kind == "unanswered" and seen:
             self.counts["unanswered yet delivered"] += 1
-        if kind == "refused" and seen:
+        if kind == "refused" and seen and m.reply[:3] in self.unsure:
+            self.counts["unsure yet delivered"] += 1
+        elif kind == "refused" and seen:
             self.fault(m.round, f"{m.token} delivered, though answered {m.reply.strip()}")
         if any(t.startswith("no-") for t in m.to):
             times = reports.get(m.token, [])

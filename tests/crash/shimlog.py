@@ -60,12 +60,11 @@ class Control:
         self.fields = dict.fromkeys(
             ("delay_operations", "delay_ms", "fail_operations", "fail_errno", "fail_count",
              "kill_operation", "kill_phase", "kill_count", "free_bytes"), 0)
-        self.prefix = b""
 
     def set(self, prefix=b"", **fields):
+        """These orders, and no others."""
         assert set(fields) <= set(self.fields)
-        self.fields.update(fields)
-        self.map[:CONTROL.size] = CONTROL.pack(*self.fields.values(), prefix)
+        self.map[:CONTROL.size] = CONTROL.pack(*(self.fields | fields).values(), prefix)
 
     def left(self, field):
         """How much of a count is left: 0 when it happened."""
