@@ -116,6 +116,9 @@ static void on_rcpt(void *ctx, const struct rcpt_args *rcpt, struct answer *ret,
     if (policy_rcpt(s->policy, s->trusted, &rcpt->to, &scratch, &addresses, ret)) {
         intake_rcpt(&s->intake, rcpt, &addresses, s->policy->settings->recipients_max, ret);
     }
+    if (answer_is_good(ret)) {
+        s->asked_rcpt = STR_EMPTY; /* nothing to log; and the next RCPT may not even have a path */
+    }
 }
 
 static struct buf *on_data(void *ctx, struct answer *ret, struct when by)

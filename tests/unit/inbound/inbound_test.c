@@ -169,6 +169,22 @@ static void what_cannot_be_taken_is_refused(void **state)
     (void)state;
 }
 
+/* What the log says of a refused RCPT is that command's, not what an earlier one left behind. */
+static void asks_badly(struct scene *scene)
+{
+    struct stream *s = client(scene);
+
+    talk(s, GREETED MAIL_OK RCPT_OK "C: RCPT TO:<nonsense\n"
+                                    "S: 501 5.1.3 This is not an address in angle brackets\n" QUIT);
+    hear_end(s);
+}
+
+static void a_recipient_without_a_path_is_refused_after_a_good_one(void **state)
+{
+    play("", asks_badly);
+    (void)state;
+}
+
 static void fails_in_the_middle(struct scene *scene)
 {
     struct stream *s = client(scene);
@@ -208,6 +224,7 @@ int main(void)
         cmocka_unit_test(what_is_large_goes_to_the_store_in_pieces),
         cmocka_unit_test(strangers_send_to_local_domains_only),
         cmocka_unit_test(what_cannot_be_taken_is_refused),
+        cmocka_unit_test(a_recipient_without_a_path_is_refused_after_a_good_one),
         cmocka_unit_test(a_body_that_comes_to_nothing_is_abandoned),
     };
 
