@@ -1,0 +1,153 @@
+"""Cases that read like a dialogue, from files, and how they are played.
+
+    == a sentence that names the case
+    # a comment
+    C: EHLO a            what the client says; CR LF is added
+    C> raw\\x00bytes      the same, nothing added; escapes: \\r \\n \\t \\0 \\\\ \\xHH
+    C* 4096 A            bytes, so many times
+    S: 250 2.1.0         how a whole reply (all its lines) must begin; * stands for any reply
+    R* 100 250           so many such replies
+    closed               the server closes the connection (its last replies were said before)
+    shut                 the client sends no more, but listens
+    hang up              the client is gone, with a reset
+    wait 0.2             nothing is said for so long
+    quiet                nothing comes within 0.2 s
+
+In server cases Postyard is S: `from 127.0.0.2` chooses where the client is, `taken 2` says how many
+messages must come out at the destination, `holds TEXT` and `lacks TEXT` what the last of them has.
+In client cases Postyard is C, and the case is the server: `S:` is said by the case, `C:` is what
+must be heard, line by line (`C. ` up to the lone dot). `again` waits for its next connection.
+`result delivered|deferred|failed [TEXT]` says what must be in its log about the recipient.
+`to 2` sends to so many recipients, `size 100000` so much, `body TEXT` that text.
+"""
+import re
+import socket
+import time
+
+VERBS = ("C:", "C>", "C*", "C.", "S:", "S>", "S*", "R*", "closed", "shut", "hang", "wait", "quiet",
+         "from", "taken", "holds", "lacks", "again", "result", "to", "size", "body", "utf8")
+ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.S)
+SIMPLE = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
+PATIENCE_S = 5.0
+
+
+class Wrong(Exception):
+    """It went another way than the case says."""
+
+
+class Case:
+    def __init__(self, name, where):
+        self.name, self.where, self.steps = name, where, []
+
+
+def unescape(text):
+    return ESCAPE.sub(lambda m: bytes([int(m[1][1:], 16)]) if m[1][:1] == b"x" and len(m[1]) == 3
+                      else SIMPLE[m[1]], text.encode())
+
+
+def read_cases(path):
+    cases = []
+    with open(path, encoding="utf-8") as f:
+        for number, line in enumerate(f, 1):
+            line = line.rstrip("\n")
+            if line.startswith("== "):
+                cases.append(Case(line[3:], f"{path}:{number}"))
+                continue
+            if not line.strip() or line.startswith("#"):
+                continue
+            verb, _, rest = line.partition(" ")
+            assert verb in VERBS and cases, f"{path}:{number}: what is {verb!r}?"
+            cases[-1].steps.append((verb, rest))
+    return cases
+
+
+def spoken(verb, rest):
+    """The bytes of a step that says something."""
+    if verb[1] == "*":
+        count, _, text = rest.partition(" ")
+        return unescape(text) * int(count)
+    return unescape(rest) + (b"\r\n" if verb[1] == ":" else b"")
+
+
+class Wire:
+    """One connection with patience."""
+
+    def __init__(self, sock):
+        self.sock, self.buffer, self.is_closed = sock, b"", False
+        sock.settimeout(PATIENCE_S)
+
+    def say(self, data):
+        try:
+            self.sock.sendall(data)
+        except (ConnectionError, socket.timeout) as e:
+            if isinstance(e, socket.timeout):
+                raise Wrong("it does not read what is sent") from e
+
+    def _more(self):
+        try:
+            data = self.sock.recv(1 << 16)
+        except socket.timeout as e:
+            raise Wrong(f"nothing comes; heard so far: {self.buffer[-200:]!r}") from e
+        except ConnectionError:
+            data = b""
+        self.is_closed = not data
+        self.buffer += data
+        return bool(data)
+
+    def line(self):
+        while b"\n" not in self.buffer:
+            if not self._more():
+                raise Wrong(f"it closed the connection; before: {self.buffer!r}")
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return line.rstrip(b"\r")
+
+    def reply(self):
+        lines = [self.line()]
+        while lines[-1][3:4] == b"-":
+            lines.append(self.line())
+        return b"\n".join(lines)
+
+    def until_dot(self):
+        while b"\r\n.\r\n" not in b"\r\n" + self.buffer:
+            if not self._more():
+                raise Wrong("it closed the connection inside the message")
+        whole, _, self.buffer = (b"\r\n" + self.buffer).partition(b"\r\n.\r\n")
+        return whole[2:]
+
+    def expect_closed(self):
+        while not self.is_closed:
+            if not self._more():
+                break
+        if self.buffer:
+            raise Wrong(f"it said {self.buffer[:200]!r} before it closed")
+
+    def expect_quiet(self):
+        self.sock.settimeout(0.2)
+        try:
+            data = self.sock.recv(1 << 16)
+            self.buffer += data
+            raise Wrong(f"it said {data[:200]!r}" if data else "it closed the connection")
+        except socket.timeout:
+            pass
+        finally:
+            self.sock.settimeout(PATIENCE_S)
+
+    def reset(self):
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.sock.close()
+
+    def step(self, verb, rest):
+        """What both sides have in common; False when the verb is another."""
+        if verb == "closed":
+            self.expect_closed()
+        elif verb == "shut":
+            self.sock.shutdown(socket.SHUT_WR)
+        elif verb == "hang":
+            self.reset()
+        elif verb == "wait":
+            time.sleep(float(rest))
+        elif verb == "quiet":
+            self.expect_quiet()
+        else:
+            return False
+        return True
