@@ -261,7 +261,8 @@ static void repair(void *arg)
 
     if (e.code == ERR_STALE) {
         e = rebase(r);
-    } else if (e.code != ERR_NOT_FOUND) {
+    }
+    if (e.code != OK && e.code != ERR_NOT_FOUND) {
         char text[128];
 
         event_raise(&ev_result_unstored, f_message(r->job->message),

@@ -526,6 +526,9 @@ void machine_live(struct machine *m, struct sim_run *run, const struct machine_o
         sim_fail(run, "the machine is stuck");
     }
     sim_record(run, m->world);
+    if (m->end == SIM_OVER && !m->is_up) {
+        buf_printf(&run->record, "it did not start: %.*s\n", STR_ARG(buf_str(&m->why)));
+    }
     take_down(m);
 }
 
