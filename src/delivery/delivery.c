@@ -132,6 +132,7 @@ struct delivery *delivery_new(const struct delivery_options *o, struct plan *pla
         l->loop = o->loops[i];
         l->plan = plan_take(plan);
         list_init(&l->idle);
+        list_init(&l->runs);
     }
     return d;
 }

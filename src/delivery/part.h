@@ -25,7 +25,10 @@ struct delivery_loop {
     struct plan *plan;
     struct list idle; /* struct peer_link, longest idle first */
     uint32_t idle_count;
-    bool is_sweeping;          /* the fiber that ends idle connections lives */
+    bool is_sweeping; /* the fiber that ends idle connections lives */
+    struct list runs; /* struct vigil: slots at work here */
+    uint64_t run_serial;
+    bool is_watching;          /* the fiber that looks for slow ones lives */
     struct when fallback_told; /* a schedule strategy that failed is told once a minute */
     struct tls_client *opportunistic, *verified; /* made when first wanted */
     atomic_ullong connections, reuses, transactions, delivered, deferred, failed, idle_now;
@@ -125,6 +128,19 @@ bool hosts_find(struct job *j, struct outcome *ret, struct when by);
 
 /* run.c */
 void run_fiber(void *job);
+
+/* vigil.c: a slot at work under watch. Its connection is slow when the fiber has waited longer than
+ * the queue's slow-after for one event; the queue is told, and may want it closed. */
+struct vigil {
+    struct link link; /* in l->runs */
+    struct fiber *fiber;
+    struct slot *slot;
+    uint64_t serial;
+    const bool *sent; /* the end of data of what is under way; NULL: nothing is */
+    bool told, cut;
+};
+void vigil_begin(struct delivery_loop *l, struct vigil *v, struct slot *slot);
+void vigil_end(struct vigil *v);
 
 /* The first decision that is no decision: the job waits. */
 void job_waits(struct job *j, enum wait_reason reason, int64_t ms, struct str text);

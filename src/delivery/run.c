@@ -304,7 +304,11 @@ static bool run_job(struct run *r, struct when by)
     }
     results_of(j, (clock_now().ns - began.ns) / 1000);
     if (fiber_is_cancelled()) {
-        slot_end(slot, j->work);
+        if (r->vigil.cut) {
+            slot_cut(slot, j->work);
+        } else {
+            slot_end(slot, j->work);
+        }
         return false;
     }
     if (!r->is_accepted && r->why.len > 0) {
@@ -325,9 +329,11 @@ void run_fiber(void *arg)
     struct job *j = arg;
     struct run r = {.j = j, .l = j->l};
 
+    vigil_begin(j->l, &r.vigil, j->slot);
     while (run_job(&r, WHEN_NEVER)) {
         /* the queue had more for this site */
     }
+    vigil_end(&r.vigil);
     put_away(&r);
     buf_done(&r.content);
 }

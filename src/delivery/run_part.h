@@ -16,6 +16,7 @@ struct run {
     bool *tried;            /* at this address */
     bool is_accepted;       /* a peer said something to a transaction but 421 */
     struct str why;         /* the latest failure of a connection */
+    struct vigil vigil;
 };
 
 void run_fill_mail(struct run *r, struct client_mail *m);

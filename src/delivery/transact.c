@@ -158,7 +158,9 @@ enum spoken run_transact(struct run *r, struct client_mail *m, const uint32_t *a
     struct err e;
 
     c->slowest_ns = 0;
+    r->vigil.sent = &m->sent;
     e = client_send(c, m, by);
+    r->vigil.sent = NULL;
     r->l->transactions++;
     if (was_dead(r, replies, e)) {
         return SPOKEN_TO_THE_DEAD;

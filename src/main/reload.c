@@ -35,8 +35,8 @@ static struct err use(struct server *s, struct snapshot *new, struct buf *lines,
         return e;
     }
     s->now = *new;
+    delivery_use_plan(s->delivery, new->plan); /* before the queue has jobs prepared under it */
     queue_use_plan(s->queue, plan_take(new->plan));
-    delivery_use_plan(s->delivery, new->plan);
     note_ourselves(s);
     log_level((enum event_level)log->level);
     snapshot_drop(&old); /* who still uses a part of it has a reference */

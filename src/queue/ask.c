@@ -55,6 +55,20 @@ struct notes {
     uint32_t count;
 };
 
+static enum wait_reason blocked_reason(const struct berth *b)
+{
+    switch (b->blocked) {
+    case BERTH_SITE_FULL:
+        return WAIT_SITE_LIMIT;
+    case BERTH_CLASS_FULL:
+        return WAIT_SLOW_LIMIT;
+    case BERTH_OPEN:
+    case BERTH_BLOCK_COUNT:
+        break;
+    }
+    return WAIT_NO_SLOT;
+}
+
 static enum wait_reason reason_of(const struct queue *q, const struct job *j)
 {
     switch ((enum job_state)j->state) {
@@ -64,11 +78,14 @@ static enum wait_reason reason_of(const struct queue *q, const struct job *j)
         if (store_room(q->store) == STORE_STOPPED) {
             return WAIT_STORE;
         }
-        return site_admits(j->site) ? WAIT_NO_SLOT : WAIT_BACKOFF;
+        if (!site_admits(j->site)) {
+            return j->site->rests_slow ? WAIT_SLOW_LIMIT : WAIT_BACKOFF;
+        }
+        return blocked_reason(turns_find(&q->vqueues[j->queue]->due, lane_of(q, j), j->site));
     case JOB_PREPARING:
         return WAIT_PREPARING;
     case JOB_READY:
-        return WAIT_NO_SLOT;
+        return blocked_reason(queue_work_of(j->work)->berth);
     case JOB_RUNNING:
         return WAIT_RUNNING;
     case JOB_NOTING:
@@ -97,7 +114,7 @@ static void note_job(const struct queue *q, const struct job *j, struct arena *a
     if (j->state == JOB_WAITING) {
         ret->until = j->act;
         ret->text = arena_dup(a, job_text(q, j));
-    } else if (ret->reason == WAIT_BACKOFF) {
+    } else if (ret->reason == WAIT_BACKOFF || j->site->resting) {
         ret->until = j->site->resting ? j->site->rest_until : DATE_NEVER;
         ret->text = arena_dup(a, str_of(j->site->text));
     }

@@ -8,6 +8,7 @@
 #include "queue/events.h"
 #include "queue/job.h"
 #include "queue/queue.h"
+#include "queue/shares.h"
 #include "queue/turns.h"
 #include "strategy/strategy.h"
 
@@ -18,9 +19,12 @@ struct vqueue {
     char *name;
     uint16_t number;
     uint32_t slots, running;
-    bool orphan;               /* no longer configured: served with ORPHAN_SLOTS until empty */
-    struct turns due, ready;   /* wait for room in the ready set; wait for a slot */
-    uint32_t in_hand;          /* preparing and ready: the ready set */
+    uint32_t max_share_percent; /* as last configured */
+    int64_t slow_after_ms;
+    bool orphan;             /* no longer configured: served with ORPHAN_SLOTS until empty */
+    struct turns due, ready; /* wait for room in the ready set; wait for a slot */
+    uint32_t in_hand;        /* preparing and ready: the ready set */
+    struct shares shares;
     const struct job *suspect; /* the watchdog saw it wait while it should have gone on */
     struct when suspect_since;
 };
@@ -61,8 +65,12 @@ struct slot {
     struct when since;   /* of this turn */
     uint32_t messages;   /* in this turn */
     uint32_t recipients;
-    bool accepted;      /* a transaction was, since the last exchange */
-    int64_t slowest_ms; /* longest wait on this connection */
+    bool accepted;         /* a transaction was, since the last exchange */
+    int64_t slowest_ms;    /* longest wait since the last exchange */
+    int64_t slow_after_ms; /* copied: delivery reads it on its own loop */
+    bool counted_new;      /* it counts among those of sites that are not proven */
+    bool slow;             /* one wait took longer than slow-after */
+    bool cut;              /* closed for that */
     char why[SITE_TEXT_MAX];
     /* One exchange with delivery at a time: */
     struct work *done, *next;
@@ -115,6 +123,16 @@ void job_note(struct queue *q, struct job *j); /* its note has come */
 void job_unberth(struct queue *q, struct job *j);
 void pump(struct queue *q, struct vqueue *v); /* prepare and start what can be */
 void pump_all(struct queue *q);
+
+/* In and out of the ready set, and what that opens for others. */
+void hand_enter(struct queue *q, struct job *j);
+void hand_leave(struct queue *q, struct job *j);
+uint32_t hand_max(const struct vqueue *v); /* places in the ready set */
+/* Berths of this site in `t` that its share kept back may be asked again; and the longest waiting
+ * of those that the share of new sites kept back. */
+void unblock_site(struct turns *t, struct site *site);
+void unblock_class(struct turns *t);
+void unblock_all(struct turns *t);
 
 /* slot.c */
 void slot_start(struct queue *q, struct vqueue *v, struct berth *b); /* for b's first work */

@@ -58,7 +58,10 @@ struct vqueue *vqueue_take(struct queue *q, struct str name)
         v->name = mem_dup_z(name.ptr, name.len);
         v->number = q->vqueue_count;
         v->slots = ORPHAN_SLOTS;
+        v->max_share_percent = 50;
+        v->slow_after_ms = 2000;
         v->orphan = true;
+        shares_set(&v->shares, v->slots, hand_max(v), v->max_share_percent, v->slow_after_ms);
         turns_init(&v->due, false);
         turns_init(&v->ready, true);
         q->vqueues = mem_grow(q->vqueues, (size_t)q->vqueue_count + 1, sizeof *q->vqueues);
@@ -226,6 +229,7 @@ void job_place(struct queue *q, struct job *j)
     }
     j->state = JOB_DUE;
     j->reason = j->site->resting ? WAIT_BACKOFF : WAIT_NO_SLOT;
+    shares_saw(&v->shares, j->site, clock_date());
     turns_add(&v->due, lane_of(q, j), j->site, &j->link);
     job_timer(q, j);
 }
@@ -243,6 +247,6 @@ void unberth(struct queue *q, struct job *j)
         must(j->state == JOB_READY);
         turns_remove(w->berth, &w->work.link);
         w->berth = NULL;
-        v->in_hand--;
+        hand_leave(q, j);
     }
 }

@@ -128,6 +128,22 @@ struct err slot_next(struct slot *s, struct work *done, struct work **ret, struc
 void slot_failed(struct slot *s, struct work *w, struct str why);
 /* Ends the slot after `done`, when no further work is wanted. */
 void slot_end(struct slot *s, struct work *done);
+/* The connection has waited longer than slot_slow_after_ms for one event, and still does. The queue
+ * answers by posting v->post back with `answer`; with v->close the connection shall be closed,
+ * unless it has sent the end of data, and the slot ended by slot_cut. `v` is the caller's and must
+ * live until then; the slot may have ended meanwhile, so it is not to be looked at. */
+struct slow_slot {
+    struct post post;
+    struct loop *back;
+    void (*answer)(struct post *p);
+    struct slot *slot;
+    bool close;
+};
+void slot_slow(struct slot *s, struct slow_slot *v, void (*answer)(struct post *p));
+int64_t slot_slow_after_ms(const struct slot *s);
+/* Ends the slot because the queue asked for it: `done` holds what was attempted all the same
+ * (states unchanged where nothing was), the site rests with reason slow-limit. */
+void slot_cut(struct slot *s, struct work *done);
 /* A transaction was accepted; `slowest_ms` is the longest single wait in it: proves the site. Told
  * to the queue with the next exchange. */
 void slot_accepted(struct slot *s, int64_t slowest_ms);

@@ -41,6 +41,15 @@ static void use_plan(struct queue *q, struct plan *plan)
 
         v->orphan = false;
         v->slots = plan->queues[i].settings->concurrency;
+        v->max_share_percent = plan->queues[i].settings->max_share_percent;
+        v->slow_after_ms = plan->queues[i].settings->slow_after_ms;
+    }
+    for (uint16_t i = 0; i < q->vqueue_count; i++) {
+        struct vqueue *v = q->vqueues[i];
+
+        shares_set(&v->shares, v->slots, hand_max(v), v->max_share_percent, v->slow_after_ms);
+        unblock_all(&v->due);
+        unblock_all(&v->ready);
     }
     pump_all(q);
 }
@@ -228,7 +237,7 @@ static const struct job *idle_job(const struct vqueue *v)
     if (b != NULL) {
         return queue_work_of(CONTAINER_OF(list_first(&b->jobs), struct work, link))->job;
     }
-    b = v->in_hand < 2 * v->slots + 64 ? turns_peek(&v->due) : NULL;
+    b = v->in_hand < hand_max(v) ? turns_peek(&v->due) : NULL;
     return b ? CONTAINER_OF(list_first(&b->jobs), struct job, link) : NULL;
 }
 
@@ -245,6 +254,19 @@ static void watch(struct queue *q)
             q->counts.watchdog++;
             event_raise(&ev_watchdog_job, f_message(j->message), f_rcpt_index(j->first),
                         f_queue(str_of(v->name)), f_site(str_of(j->site->name)));
+        }
+    }
+}
+
+/* A queue that has had mail for one site only for a while keeps no shares (shares.h, rule 5). */
+static void relax_shares(struct queue *q)
+{
+    for (uint16_t i = 0; i < q->vqueue_count; i++) {
+        struct vqueue *v = q->vqueues[i];
+
+        if (!shares_hold(&v->shares, clock_date())) {
+            unblock_all(&v->due);
+            unblock_all(&v->ready);
         }
     }
 }
@@ -281,6 +303,7 @@ static void serve_timers(struct queue *q)
         if (clock_now().ns >= tick.ns) {
             watch_clock(&apart_ms);
             watch(q);
+            relax_shares(q);
             pump_all(q); /* the store may have room again */
             tick = when_after(TICK_MS);
         }
@@ -334,6 +357,7 @@ void queue_free(struct queue *q)
     for (uint16_t i = 0; i < q->vqueue_count; i++) {
         turns_done(&q->vqueues[i]->due);
         turns_done(&q->vqueues[i]->ready);
+        shares_done(&q->vqueues[i]->shares);
         mem_free(q->vqueues[i]->name);
         mem_free(q->vqueues[i]);
     }

@@ -55,8 +55,7 @@ static int64_t rest_ms(const struct site *site, struct duration_list rests, unsi
     return ms + ms * (int64_t)jitter / 1000;
 }
 
-bool site_failed(struct sites *s, struct site *site, struct str why, struct duration_list rests,
-                 struct date now, unsigned jitter)
+static void note_text(struct site *site, struct str why)
 {
     struct str shown = str_head(why, SITE_TEXT_MAX - 1);
 
@@ -64,27 +63,51 @@ bool site_failed(struct sites *s, struct site *site, struct str why, struct dura
         memcpy(site->text, shown.ptr, shown.len);
     }
     site->text[shown.len] = 0;
-    site->failures++;
-    site->proven_until = (struct date){0};
-    if (site->resting || (!site->probing && site->failures < SITE_FAILURES_MAX)) {
-        return false;
-    }
+}
+
+static void begin_rest(struct sites *s, struct site *site, struct duration_list rests,
+                       struct date now, unsigned jitter)
+{
     site->rest_until = date_add(now, rest_ms(site, rests, jitter));
     site->rests++;
     site->resting = true;
     site->probing = false;
     heap_put(&s->waking, &site->wake, site->rest_until.ms);
+}
+
+bool site_failed(struct sites *s, struct site *site, struct str why, struct duration_list rests,
+                 struct date now, unsigned jitter)
+{
+    note_text(site, why);
+    site->failures++;
+    site->proven_until = (struct date){0};
+    if (site->resting || (!site->probing && site->failures < SITE_FAILURES_MAX)) {
+        return false;
+    }
+    site->rests_slow = false;
+    begin_rest(s, site, rests, now, jitter);
     return true;
 }
 
-bool site_proved(struct sites *s, struct site *site, struct date now)
+void site_rest(struct sites *s, struct site *site, struct str why, struct duration_list rests,
+               struct date now, unsigned jitter)
+{
+    site->proven_until = (struct date){0};
+    if (!site->resting) {
+        note_text(site, why);
+        site->rests_slow = true;
+        begin_rest(s, site, rests, now, jitter);
+    }
+}
+
+bool site_proved(struct sites *s, struct site *site, bool is_quick, struct date now)
 {
     bool rested = site->resting || site->probing;
 
-    site->proven_until = date_add(now, SITE_PROVEN_MS);
+    site->proven_until = is_quick ? date_add(now, SITE_PROVEN_MS) : (struct date){0};
     site->failures = 0;
     site->rests = 0;
-    site->resting = site->probing = false;
+    site->resting = site->probing = site->rests_slow = false;
     heap_remove(&s->waking, &site->wake);
     return rested;
 }

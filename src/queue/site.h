@@ -29,6 +29,7 @@ struct site {
     uint32_t failures;    /* in a row */
     uint32_t rests;       /* in a row: which of the rest times is next */
     bool resting, probing;
+    bool rests_slow; /* it rests because it was slow when its queue's share for such was taken */
     struct date rest_until;
     struct date proven_until;
     struct heap_node wake;    /* in sites->waking while it rests */
@@ -50,8 +51,16 @@ void sites_done(struct sites *s);
  * repeats); empty: 1, 2, 5, 10, 15 minutes. `jitter` is 0 to 99: up to 10 % more. */
 bool site_failed(struct sites *s, struct site *site, struct str why, struct duration_list rests,
                  struct date now, unsigned jitter);
-/* A transaction was accepted. True when this ends a rest: unpark its berths. */
-bool site_proved(struct sites *s, struct site *site, struct date now);
+/* The site rests at once: a connection of it was closed for being slow. */
+void site_rest(struct sites *s, struct site *site, struct str why, struct duration_list rests,
+               struct date now, unsigned jitter);
+/* A transaction was accepted. `is_quick`: no wait in it was slow, so the site is proven for an
+ * hour; else it is new again. True when this ends a rest: unpark its berths. */
+bool site_proved(struct sites *s, struct site *site, bool is_quick, struct date now);
+static inline bool site_is_proven(const struct site *site, struct date now)
+{
+    return now.ms < site->proven_until.ms;
+}
 /* The site whose rest is over by now, or NULL: unpark its berths; it probes with one connection. */
 struct site *site_rested(struct sites *s, struct date now);
 /* Ends the rest at once (an operator's retry). True when it rested. */

@@ -50,6 +50,13 @@ void site_unpark(struct queue *q, struct site *site)
     pump_all(q);
 }
 
+static void tell_rest(struct queue *q, struct site *site)
+{
+    event_raise(&ev_site_rests, f_site(str_of(site->name)), f_text(str_of(site->text)),
+                f_until(site->rest_until));
+    site_park(q, site);
+}
+
 /* The connection that ends here failed before a transaction was accepted. */
 static void note_failure(struct queue *q, struct slot *s)
 {
@@ -57,25 +64,53 @@ static void note_failure(struct queue *q, struct slot *s)
 
     if (site_failed(&q->sites, s->site, str_of(s->why), rests, clock_date(),
                     (unsigned)random_below(100))) {
-        event_raise(&ev_site_rests, f_site(str_of(s->site->name)), f_text(str_of(s->site->text)),
-                    f_until(s->site->rest_until));
-        site_park(q, s->site);
-        LIST_EACH (&s->site->berths, k) {
-            struct berth *b = CONTAINER_OF(k, struct berth, in_site);
-
-            LIST_EACH (&b->jobs, jk) {
-                CONTAINER_OF(jk, struct job, link)->reason = WAIT_BACKOFF;
-            }
-        }
+        tell_rest(q, s->site);
     }
+}
+
+/* It was closed for being slow: nothing was attempted, and the site rests at once. */
+static void note_cut(struct queue *q, struct slot *s)
+{
+    struct duration_list rests = s->done ? s->done->rests : (struct duration_list){0};
+    bool rested = s->site->resting;
+
+    site_rest(&q->sites, s->site,
+              STR("it was slow while the queue's share for slow ones was taken"), rests,
+              clock_date(), (unsigned)random_below(100));
+    if (!rested) {
+        tell_rest(q, s->site);
+    }
+}
+
+/* The site may hold more than before: whatever its shares kept back is asked again. */
+static void unblock_everywhere(struct queue *q, struct site *site)
+{
+    LIST_EACH (&site->berths, k) {
+        berth_unblock(CONTAINER_OF(k, struct berth, in_site));
+    }
+    pump_all(q);
 }
 
 static void note_success(struct queue *q, struct slot *s)
 {
+    struct shares *shares = &s->vqueue->shares;
+    bool is_quick = !s->slow && s->slowest_ms <= shares->slow_after_ms;
+    bool was_proven = site_is_proven(s->site, clock_date());
+    bool rested = site_proved(&q->sites, s->site, is_quick, clock_date());
+
     s->accepted = false;
-    if (site_proved(&q->sites, s->site, clock_date())) {
+    s->slowest_ms = 0;
+    if (is_quick && s->counted_new) {
+        s->counted_new = false;
+        shares_prove_slot(shares);
+        unblock_class(&s->vqueue->ready);
+    }
+    if (rested) {
         event_raise(&ev_site_serves, f_site(str_of(s->site->name)));
         site_unpark(q, s->site);
+    }
+    if (is_quick && !was_proven) {
+        unblock_everywhere(q, s->site);
     }
 }
 
@@ -101,6 +136,7 @@ void slot_start(struct queue *q, struct vqueue *v, struct berth *b)
     s->berth = b;
     s->since = clock_now();
     s->recipients = w->work.to_count;
+    s->slow_after_ms = v->shares.slow_after_ms;
     berth_claim(b);
     unberth(q, w->job);
     w->slot = s;
@@ -108,6 +144,7 @@ void slot_start(struct queue *q, struct vqueue *v, struct berth *b)
     w->job->reason = WAIT_RUNNING;
     job_timer(q, w->job);
     v->running++;
+    s->counted_new = shares_take_slot(&v->shares, s->site, clock_date());
     busy_begin(q);
     s->site->connections++;
     if (!site_admits(s->site)) {
@@ -126,6 +163,14 @@ static void give_back(struct slot *s)
     charge(s);
     v->running--;
     site->connections--;
+    shares_give_slot(&v->shares, site, s->counted_new);
+    if (s->slow) {
+        shares_quick(&v->shares);
+    }
+    unblock_site(&v->ready, site);
+    if (s->counted_new) {
+        unblock_class(&v->ready);
+    }
     if (site->probing && site->connections == 0) {
         /* The probe ended neither way (a refusal at MAIL, say): the next one may try. */
         site_unpark(q, site);
@@ -234,6 +279,9 @@ static void end_here(struct post *p)
 {
     struct slot *s = CONTAINER_OF(p, struct slot, post);
 
+    if (s->cut) {
+        note_cut(s->queue, s);
+    }
     take_done(s);
     give_back(s);
     mem_free(s);
@@ -273,6 +321,41 @@ void slot_failed(struct slot *s, struct work *w, struct str why)
     s->why[shown.len] = 0;
     s->post.run = failed_here;
     loop_post(s->queue->home, &s->post);
+}
+
+void slot_cut(struct slot *s, struct work *done)
+{
+    s->cut = true;
+    slot_end(s, done);
+}
+
+static void slow_here(struct post *p)
+{
+    struct slow_slot *v = CONTAINER_OF(p, struct slow_slot, post);
+    struct slot *s = v->slot;
+
+    s->site->proven_until = (struct date){0};
+    if (!s->slow) {
+        s->slow = true;
+        v->close = !shares_slow(&s->vqueue->shares, clock_date());
+    }
+    p->run = v->answer;
+    loop_post(v->back, p);
+}
+
+void slot_slow(struct slot *s, struct slow_slot *v, void (*answer)(struct post *p))
+{
+    v->slot = s;
+    v->answer = answer;
+    v->back = loop_self();
+    v->close = false;
+    v->post.run = slow_here;
+    loop_post(s->queue->home, &v->post);
+}
+
+int64_t slot_slow_after_ms(const struct slot *s)
+{
+    return s->slow_after_ms;
 }
 
 void slot_accepted(struct slot *s, int64_t slowest_ms)

@@ -22,6 +22,9 @@ void turns_init(struct turns *t, bool holds_works)
 {
     *t = (struct turns){.holds_works = holds_works};
     list_init(&t->active);
+    for (int i = 0; i < BERTH_BLOCK_COUNT; i++) {
+        list_init(&t->blocked[i]);
+    }
 }
 
 void turns_done(struct turns *t)
@@ -49,7 +52,7 @@ static void activate(struct berth *b)
 {
     struct lane *lane = b->lane;
 
-    if (link_is_in(&b->in_lane) || b->parked || b->count == 0) {
+    if (link_is_in(&b->in_lane) || b->parked || b->blocked != BERTH_OPEN || b->count == 0) {
         return;
     }
     b->deficit_ms = TURN_QUANTUM_MS;
@@ -76,6 +79,7 @@ static void forget(struct berth *b)
         return;
     }
     list_remove(&b->in_site);
+    list_remove(&b->in_blocked);
     map_take_num(&lane->by_site, key_of(b->site));
     if (--lane->berth_count == 0) {
         must_not(link_is_in(&lane->in_turns));
@@ -206,6 +210,25 @@ void berth_unpark(struct berth *b)
     if (b->parked) {
         b->parked = false;
         b->turns->parked -= b->count;
+        activate(b);
+    }
+}
+
+void berth_block(struct berth *b, enum berth_block why)
+{
+    must(b->blocked == BERTH_OPEN);
+    b->blocked = why;
+    list_push(&b->turns->blocked[why], &b->in_blocked);
+    if (link_is_in(&b->in_lane)) {
+        deactivate(b);
+    }
+}
+
+void berth_unblock(struct berth *b)
+{
+    if (b->blocked != BERTH_OPEN) {
+        b->blocked = BERTH_OPEN;
+        list_remove(&b->in_blocked);
         activate(b);
     }
 }

@@ -25,11 +25,20 @@ enum { TURN_QUANTUM_MS = 100 };
 struct lane;
 struct site;
 
+/* Why a berth takes no turns although its site serves. */
+enum berth_block {
+    BERTH_OPEN,
+    BERTH_SITE_FULL,  /* its site holds all that it may */
+    BERTH_CLASS_FULL, /* the share of sites that are not proven is taken */
+    BERTH_BLOCK_COUNT
+};
+
 struct turns {
     struct list active; /* lanes with a berth that takes turns */
     struct map lanes;   /* by name */
     uint32_t jobs;      /* in all, parked ones too */
     uint32_t parked;
+    struct list blocked[BERTH_BLOCK_COUNT]; /* berths, by why; [BERTH_OPEN] is unused */
     bool holds_works; /* the links are of works, not of jobs: for whoever walks a berth */
 };
 
@@ -44,6 +53,8 @@ struct berth {
     struct link in_lane; /* in the lane's ring while it takes turns */
     struct link in_site; /* in site->berths for its life */
     bool parked;
+    enum berth_block blocked;
+    struct link in_blocked;
     bool holds_works; /* copied from its turns */
 };
 
@@ -68,3 +79,5 @@ void berth_charge(struct berth *b, int64_t ms); /* drops one claim */
 
 void berth_park(struct berth *b);
 void berth_unpark(struct berth *b);
+void berth_block(struct berth *b, enum berth_block why);
+void berth_unblock(struct berth *b);

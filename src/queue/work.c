@@ -63,15 +63,78 @@ void job_unberth(struct queue *q, struct job *j)
 
 void prepare(struct queue *q, struct job *j, struct work *w)
 {
-    struct vqueue *v = vqueue_of(q, j);
-
     j->work = w;
     j->state = JOB_PREPARING;
     j->reason = WAIT_PREPARING;
-    v->in_hand++;
+    hand_enter(q, j);
     job_timer(q, j);
     busy_begin(q);
     q->ops.prepare(q->ops.ctx, w);
+}
+
+/* ---- the ready set ---- */
+
+uint32_t hand_max(const struct vqueue *v)
+{
+    return 2 * v->slots + 64;
+}
+
+void hand_enter(struct queue *q, struct job *j)
+{
+    struct vqueue *v = vqueue_of(q, j);
+
+    v->in_hand++;
+    if (shares_take_hand(&v->shares, j->site, clock_date())) {
+        j->flags |= JOB_COUNTED_NEW;
+    }
+}
+
+void hand_leave(struct queue *q, struct job *j)
+{
+    struct vqueue *v = vqueue_of(q, j);
+    bool counted_new = j->flags & JOB_COUNTED_NEW;
+
+    v->in_hand--;
+    shares_give_hand(&v->shares, j->site, counted_new);
+    j->flags &= (uint8_t)~JOB_COUNTED_NEW;
+    unblock_site(&v->due, j->site);
+    if (counted_new) {
+        unblock_class(&v->due);
+    }
+}
+
+void unblock_site(struct turns *t, struct site *site)
+{
+    if (list_is_empty(&t->blocked[BERTH_SITE_FULL])) {
+        return;
+    }
+    LIST_EACH (&site->berths, k) {
+        struct berth *b = CONTAINER_OF(k, struct berth, in_site);
+
+        if (b->turns == t && b->blocked == BERTH_SITE_FULL) {
+            berth_unblock(b);
+        }
+    }
+}
+
+void unblock_class(struct turns *t)
+{
+    struct link *k = list_first(&t->blocked[BERTH_CLASS_FULL]);
+
+    if (k != NULL) {
+        berth_unblock(CONTAINER_OF(k, struct berth, in_blocked));
+    }
+}
+
+void unblock_all(struct turns *t)
+{
+    for (int why = BERTH_SITE_FULL; why < BERTH_BLOCK_COUNT; why++) {
+        struct link *k;
+
+        while ((k = list_first(&t->blocked[why])) != NULL) {
+            berth_unblock(CONTAINER_OF(k, struct berth, in_blocked));
+        }
+    }
 }
 
 /* ---- the pump ---- */
@@ -80,9 +143,14 @@ static void fill_ready_set(struct queue *q, struct vqueue *v)
 {
     struct berth *b;
 
-    while (v->in_hand < 2 * v->slots + 64 && (b = turns_next(&v->due)) != NULL) {
+    while (v->in_hand < hand_max(v) && (b = turns_next(&v->due)) != NULL) {
         struct job *j = CONTAINER_OF(list_first(&b->jobs), struct job, link);
+        enum berth_block block = shares_ask_hand(&v->shares, b->site, clock_date());
 
+        if (block != BERTH_OPEN) {
+            berth_block(b, block);
+            continue;
+        }
         berth_claim(b);
         unberth(q, j);
         berth_charge(b, 1);
@@ -96,8 +164,11 @@ static void fill_slots(struct queue *q, struct vqueue *v)
 
     while (v->running < v->slots && (b = turns_next(&v->ready)) != NULL) {
         struct work *w = CONTAINER_OF(list_first(&b->jobs), struct work, link);
+        enum berth_block block = shares_ask_slot(&v->shares, b->site, clock_date());
 
-        if (w->plan == q->plan) {
+        if (block != BERTH_OPEN) {
+            berth_block(b, block);
+        } else if (w->plan == q->plan) {
             slot_start(q, v, b);
         } else {
             /* Prepared under an older configuration: a changed route holds for all waiting mail. */
@@ -136,10 +207,12 @@ static void move_to_site(struct queue *q, struct job *j, struct str name)
     if (str_eq(str_of(old->name), name)) {
         return;
     }
+    hand_leave(q, j);
     j->site = site_take(&q->sites, name);
     j->site->jobs++;
     old->jobs--;
     site_forget(&q->sites, old);
+    hand_enter(q, j);
 }
 
 static void is_ready(struct queue *q, struct queue_work *w)
@@ -149,7 +222,7 @@ static void is_ready(struct queue *q, struct queue_work *w)
 
     move_to_site(q, j, w->site);
     if (!site_admits(j->site)) {
-        v->in_hand--;
+        hand_leave(q, j);
         put_back(q, j);
         j->reason = WAIT_BACKOFF;
         return;
@@ -188,11 +261,11 @@ static void prepared_here(struct post *p)
         is_ready(q, w);
         break;
     case PREPARED_RESULTS:
-        v->in_hand--;
+        hand_leave(q, j);
         record(q, j);
         break;
     case PREPARED_WAIT:
-        v->in_hand--;
+        hand_leave(q, j);
         must_wait(q, w);
         break;
     }

@@ -278,16 +278,31 @@ struct err group_spawn(struct group *g, const char *name, void (*fn)(void *), vo
     return group_spawn_now(g, name, fn, arg);
 }
 
+static void cancel(struct fiber *f)
+{
+    f->cancelled = true;
+    if (f->state == FIBER_WAITING && !f->firm) {
+        fiber_wake_with(f, ERR_CANCELLED);
+    }
+}
+
+void fiber_cancel(struct fiber *f)
+{
+    must(f->loop == loop_self());
+    cancel(f);
+}
+
+bool fiber_waits(const struct fiber *f, struct when *since)
+{
+    *since = f->since;
+    return f->state == FIBER_WAITING && !f->firm;
+}
+
 void group_cancel(struct group *g)
 {
     g->cancelled = true;
     LIST_EACH (&g->fibers, k) {
-        struct fiber *f = CONTAINER_OF(k, struct fiber, in_group);
-
-        f->cancelled = true;
-        if (f->state == FIBER_WAITING && !f->firm) {
-            fiber_wake_with(f, ERR_CANCELLED);
-        }
+        cancel(CONTAINER_OF(k, struct fiber, in_group));
     }
 }
 

@@ -60,6 +60,11 @@ void group_cancel(struct group *g);
  */
 struct err group_join(struct group *g, struct when by);
 
+/* One fiber of this loop: its waits fail from now on, as if its group had been cancelled. */
+void fiber_cancel(struct fiber *f);
+/* Whether it waits for something outside (a wait that can be cancelled), and since when. */
+bool fiber_waits(const struct fiber *f, struct when *since);
+
 /* A condition that fibers of one loop wait for. A zeroed signal must be signal_init'ed. */
 struct signal {
     struct list waiting;

@@ -139,8 +139,8 @@ static void a_resting_site_takes_no_turn_and_keeps_its_jobs(void **state)
     assert_true(site_failed(&y.sites, s, STR("again"), none, now, 99));
     assert_int_equal(s->rest_until.ms, now.ms + 120000 + 11880);
     assert_true(site_wake(&y.sites, s));
-    assert_true(site_proved(&y.sites, s, now));
-    assert_false(site_proved(&y.sites, s, now));
+    assert_true(site_proved(&y.sites, s, true, now));
+    assert_false(site_proved(&y.sites, s, true, now));
     berth_unpark(turns_find(&y.turns, STR(""), s));
     assert_int_equal(y.turns.parked, 0);
     assert_string_equal(take(&y, 1), "down");

@@ -1,0 +1,167 @@
+#include "queue/shares.h"
+
+#include "base/mem.h"
+
+/* One site's part. */
+struct share {
+    uint32_t slots, hand;
+};
+
+static uint64_t key_of(const struct site *site)
+{
+    return (uint64_t)(uintptr_t)site;
+}
+
+static uint32_t part_of(uint32_t all, uint32_t percent)
+{
+    uint32_t part = (uint32_t)((uint64_t)all * percent / 100);
+
+    return part > 0 ? part : 1;
+}
+
+void shares_set(struct shares *s, uint32_t slots, uint32_t hand, uint32_t site_percent,
+                int64_t slow_after_ms)
+{
+    s->slots = slots;
+    s->hand = hand;
+    s->site_percent = site_percent;
+    s->slow_after_ms = slow_after_ms;
+}
+
+void shares_done(struct shares *s)
+{
+    must(s->by_site.count == 0);
+    map_done(&s->by_site);
+}
+
+void shares_saw(struct shares *s, const struct site *site, struct date now)
+{
+    if (s->seen != key_of(site)) {
+        if (s->seen != 0) {
+            s->mixed_until = date_add(now, SHARES_MIXED_MS);
+        }
+        s->seen = key_of(site);
+    }
+}
+
+bool shares_hold(const struct shares *s, struct date now)
+{
+    return s->slots >= SHARES_SLOTS_MIN && now.ms < s->mixed_until.ms;
+}
+
+static struct share share_of(const struct shares *s, const struct site *site)
+{
+    const struct share *found = map_get_num(&s->by_site, key_of(site));
+
+    return found ? *found : (struct share){0, 0};
+}
+
+enum berth_block shares_ask_hand(const struct shares *s, const struct site *site, struct date now)
+{
+    uint32_t has = share_of(s, site).hand;
+
+    if (!shares_hold(s, now)) {
+        return BERTH_OPEN;
+    }
+    if (site_is_proven(site, now)) {
+        return has < part_of(s->hand, s->site_percent) ? BERTH_OPEN : BERTH_SITE_FULL;
+    }
+    /* One to run and one to follow it. */
+    if (has >= 2) {
+        return BERTH_SITE_FULL;
+    }
+    return s->hand_new < part_of(s->hand, SHARES_CLASS_PERCENT) ? BERTH_OPEN : BERTH_CLASS_FULL;
+}
+
+enum berth_block shares_ask_slot(const struct shares *s, const struct site *site, struct date now)
+{
+    uint32_t has = share_of(s, site).slots;
+
+    if (!shares_hold(s, now)) {
+        return BERTH_OPEN;
+    }
+    if (site_is_proven(site, now)) {
+        return has < part_of(s->slots, s->site_percent) ? BERTH_OPEN : BERTH_SITE_FULL;
+    }
+    if (has >= 1) {
+        return BERTH_SITE_FULL;
+    }
+    return s->slots_new < part_of(s->slots, SHARES_CLASS_PERCENT) ? BERTH_OPEN : BERTH_CLASS_FULL;
+}
+
+static struct share *share_take(struct shares *s, const struct site *site)
+{
+    struct share *found = map_get_num(&s->by_site, key_of(site));
+
+    if (found == NULL) {
+        found = MEM_NEW(struct share);
+        map_put_num(&s->by_site, key_of(site), found);
+    }
+    return found;
+}
+
+static void forget(struct shares *s, const struct site *site, struct share *share)
+{
+    if (share->slots == 0 && share->hand == 0) {
+        map_take_num(&s->by_site, key_of(site));
+        mem_free(share);
+    }
+}
+
+bool shares_take_hand(struct shares *s, const struct site *site, struct date now)
+{
+    bool is_new = !site_is_proven(site, now);
+
+    share_take(s, site)->hand++;
+    s->hand_new += is_new;
+    return is_new;
+}
+
+void shares_give_hand(struct shares *s, const struct site *site, bool counted_new)
+{
+    struct share *share = map_get_num(&s->by_site, key_of(site));
+
+    must(share != NULL);
+    must(share->hand > 0);
+    share->hand--;
+    s->hand_new -= counted_new;
+    forget(s, site, share);
+}
+
+bool shares_take_slot(struct shares *s, const struct site *site, struct date now)
+{
+    bool is_new = !site_is_proven(site, now);
+
+    share_take(s, site)->slots++;
+    s->slots_new += is_new;
+    return is_new;
+}
+
+void shares_give_slot(struct shares *s, const struct site *site, bool counted_new)
+{
+    struct share *share = map_get_num(&s->by_site, key_of(site));
+
+    must(share != NULL);
+    must(share->slots > 0);
+    share->slots--;
+    s->slots_new -= counted_new;
+    forget(s, site, share);
+}
+
+void shares_prove_slot(struct shares *s)
+{
+    must(s->slots_new > 0);
+    s->slots_new--;
+}
+
+bool shares_slow(struct shares *s, struct date now)
+{
+    s->slow++;
+    return !shares_hold(s, now) || s->slow <= part_of(s->slots, SHARES_CLASS_PERCENT);
+}
+
+void shares_quick(struct shares *s)
+{
+    must(s->slow > 0);
+    s->slow--;
+}
