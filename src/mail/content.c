@@ -1,28 +1,6 @@
 #include "mail/content.h"
 
-/*
- * Most bytes are of no interest, so all three look at 16 at a time (GCC's vector extensions: one
- * or two instructions each on any processor with such registers, plain code on others) and go
- * byte by byte only where something may be found.
- */
-typedef signed char lanes __attribute__((vector_size(16)));
-typedef uint64_t halves __attribute__((vector_size(16)));
-enum { LANES = 16 };
-
-static lanes lanes_at(const char *p)
-{
-    lanes v;
-
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static bool lanes_any(lanes v)
-{
-    halves h = (halves)v;
-
-    return (h[0] | h[1]) != 0;
-}
+#include "mail/lanes.h"
 
 /* Where a LF is followed by a dot, in [at, s.len); s.len when nowhere. The position is the dot's.
  */

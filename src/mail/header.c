@@ -1,15 +1,16 @@
 #include "mail/header.h"
 
 #include "base/check.h"
+#include "mail/lanes.h"
 
-struct str header_name(enum header_name n)
-{
-    static const struct str names[HEADER_NAMES] = {
+static const struct str names[HEADER_NAMES] = {
 #define HEADER_NAME(id, text) [HEADER_##id] = STR_INIT(text),
 #include "mail/header_names.def"
 #undef HEADER_NAME
-    };
+};
 
+struct str header_name(enum header_name n)
+{
     must(n < HEADER_NAMES);
     return names[n];
 }
@@ -167,8 +168,9 @@ static void count_field(struct header_scan *h)
 
     h->fields++;
     for (unsigned i = 0; i < HEADER_NAMES; i++) {
-        if (str_eq_nocase(name, header_name(i)) && h->counts[i] < UINT16_MAX) {
-            h->counts[i]++;
+        if (names[i].len == name.len && str_eq_nocase(name, names[i])) {
+            h->counts[i] = h->counts[i] < UINT16_MAX ? h->counts[i] + 1 : UINT16_MAX;
+            return;
         }
     }
 }
@@ -259,8 +261,24 @@ static size_t plain_run(struct str in, size_t at)
 {
     size_t i = at;
 
+    while (i + LANES <= in.len && !lanes_any(lanes_at(in.ptr + i) <= '\r')) {
+        i += LANES;
+    }
     while (i < in.len && (signed char)in.ptr[i] > '\r') {
         i++;
+    }
+    return i - at;
+}
+
+/* How many bytes of a name stand from `at` on; they are kept as far as there is room. */
+static size_t name_run(struct header_scan *h, struct str in, size_t at)
+{
+    size_t i = at;
+
+    for (; i < in.len && is_name_byte(in.ptr[i]); i++) {
+        if (h->name_len < HEADER_NAME_BYTES_MAX) {
+            h->name[h->name_len++] = in.ptr[i];
+        }
     }
     return i - at;
 }
@@ -268,16 +286,19 @@ static size_t plain_run(struct str in, size_t at)
 bool header_scan_add(struct header_scan *h, struct str in)
 {
     for (size_t i = 0; i < in.len && h->end == HEADER_OPEN; i++) {
-        if (h->state == IN_VALUE && h->utf8_more == 0) {
-            size_t run = plain_run(in, i);
+        size_t run = 0;
 
-            h->seen += run;
-            h->line_bytes = run < UINT32_MAX - h->line_bytes ? h->line_bytes + (uint32_t)run
-                                                             : UINT32_MAX;
-            i += run;
-            if (i == in.len) {
-                break;
-            }
+        if (h->utf8_more == 0) {
+            run = h->state == IN_VALUE  ? plain_run(in, i)
+                  : h->state == IN_NAME ? name_run(h, in, i)
+                                        : 0;
+        }
+        h->seen += run;
+        h->line_bytes = run < UINT32_MAX - h->line_bytes ? h->line_bytes + (uint32_t)run
+                                                         : UINT32_MAX;
+        i += run;
+        if (i == in.len) {
+            break;
         }
         scan_byte(h, in.ptr[i]);
         if (h->end == HEADER_OPEN && ((in.ptr[i] & 0x80) || h->utf8_more > 0)) {
