@@ -2,16 +2,27 @@
 
 #include "mail/lanes.h"
 
+enum { STRIDE = 4 * LANES }; /* passed over at once where there is nothing */
+
+/* Where in these 16 bytes a LF is followed by a dot. Reads one byte more. */
+static inline lanes line_dots(const char *p)
+{
+    return (lanes_at(p) == '\n') & (lanes_at(p + 1) == '.');
+}
+
 /* Where a LF is followed by a dot, in [at, s.len); s.len when nowhere. The position is the dot's.
  */
 static size_t find_line_dot(struct str s, size_t at)
 {
-    while (at + LANES < s.len) {
-        lanes hit = (lanes_at(s.ptr + at) == '\n') & (lanes_at(s.ptr + at + 1) == '.');
+    for (; at + STRIDE < s.len; at += STRIDE) {
+        const char *p = s.ptr + at;
 
-        if (lanes_any(hit)) {
+        if (lanes_any(line_dots(p) | line_dots(p + LANES) | line_dots(p + 2 * LANES) |
+                      line_dots(p + 3 * LANES))) {
             break;
         }
+    }
+    while (at + LANES < s.len && !lanes_any(line_dots(s.ptr + at))) {
         at += LANES;
     }
     for (; at + 1 < s.len; at++) {
