@@ -158,12 +158,17 @@ bool str_hex_to_u64(struct str s, uint64_t *ret)
 
 bool str_is_ascii(struct str s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char)s.ptr[i] >= 0x80) {
-            return false;
-        }
+    uint64_t high = 0, word;
+    size_t i = 0;
+
+    for (; i + sizeof word <= s.len; i += sizeof word) {
+        memcpy(&word, s.ptr + i, sizeof word);
+        high |= word;
     }
-    return true;
+    for (; i < s.len; i++) {
+        high |= (unsigned char)s.ptr[i];
+    }
+    return (high & 0x8080808080808080u) == 0;
 }
 
 /* Bytes of the well-formed UTF-8 sequence at s, or 0 (RFC 3629 section 4). */

@@ -4,8 +4,6 @@
 #include "mail/text.h"
 #include "mail/xtext.h"
 
-#include <inttypes.h>
-
 enum { NAME_BYTES_MAX = 255, ADDRESS_BYTES_MAX = 320, TLS_WORD_BYTES_MAX = 64 };
 
 static void put_literal(struct buf *out, const struct addr *a)
@@ -69,7 +67,8 @@ void trace_received(struct buf *out, const struct trace *t)
     text_put_host(out, str_head(t->by, NAME_BYTES_MAX));
     buf_put(out, STR(" (Postyard)"));
     put_with(out, t);
-    buf_printf(out, " id %016" PRIx64, t->id);
+    buf_put(out, STR(" id "));
+    buf_hex16(out, t->id);
     if (t->is_tls && t->tls_version.len > 0) {
         buf_put(out, STR("\r\n\t("));
         text_put_quoted(out, str_head(t->tls_version, TLS_WORD_BYTES_MAX), false);
@@ -107,7 +106,9 @@ void trace_delivered_to(struct buf *out, struct str address, bool utf8)
 
 void trace_message_id(struct buf *out, uint64_t id, struct str host)
 {
-    buf_printf(out, "Message-ID: <%016" PRIx64 "@", id);
+    buf_put(out, STR("Message-ID: <"));
+    buf_hex16(out, id);
+    buf_byte(out, '@');
     text_put_host(out, str_head(host, NAME_BYTES_MAX));
     buf_put(out, STR(">\r\n"));
 }

@@ -81,7 +81,8 @@ static struct err mail_put(struct client *c, const struct client_mail *m)
         return e;
     }
     if (c->offers & CLIENT_SIZE) {
-        buf_printf(&c->out, " SIZE=%llu", (unsigned long long)m->size);
+        buf_put(&c->out, STR(" SIZE="));
+        buf_num(&c->out, (int64_t)m->size);
     }
     if (m->body == BODY_8BIT && (c->offers & CLIENT_8BITMIME)) {
         buf_put(&c->out, STR(" BODY=8BITMIME"));
@@ -352,7 +353,9 @@ static struct err hear_end(struct client *c, struct client_mail *m, bool hasty, 
 static struct err chunk_send(struct client *c, struct client_mail *m, struct when by)
 {
     c->stage = CLIENT_AT_END;
-    buf_printf(&c->out, "BDAT %llu LAST\r\n", (unsigned long long)m->size);
+    buf_put(&c->out, STR("BDAT "));
+    buf_num(&c->out, (int64_t)m->size);
+    buf_put(&c->out, STR(" LAST\r\n"));
 
     struct err e = out_send(c, by);
 

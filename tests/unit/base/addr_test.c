@@ -7,6 +7,8 @@ static void an_address_with_port_reads_and_prints_the_same(void **state)
         const char *text, *printed; /* printed NULL: refused */
     } rows[] = {
         {"127.0.0.1:2525", "127.0.0.1:2525"},
+        {"255.10.100.9:1", "255.10.100.9:1"},
+        {"0.99.199.200:1", "0.99.199.200:1"},
         {"[::1]:25", "[::1]:25"},
         {"[2001:DB8:0::1]:65535", "[2001:db8::1]:65535"},
         {"::1:25", NULL},

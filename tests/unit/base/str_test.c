@@ -59,12 +59,29 @@ static void cutting_and_searching(void **state)
     (void)state;
 }
 
+static void one_byte_above_ascii_is_seen_wherever_it_stands(void **state)
+{
+    char bytes[40];
+
+    memset(bytes, 0x7f, sizeof bytes);
+    for (size_t len = 0; len <= sizeof bytes; len++) {
+        assert_true(str_is_ascii(str_make(bytes, len)));
+        for (size_t i = 0; i < len; i++) {
+            bytes[i] = (char)0x80;
+            assert_false(str_is_ascii(str_make(bytes, len)));
+            bytes[i] = 0x7f;
+        }
+    }
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_whole_or_refused),
         cmocka_unit_test(utf8_is_the_strict_form),
         cmocka_unit_test(cutting_and_searching),
+        cmocka_unit_test(one_byte_above_ascii_is_seen_wherever_it_stands),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
