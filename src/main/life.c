@@ -186,6 +186,12 @@ static void end(struct server *s)
         (void)stage_join(&s->workers[i].stop, "a worker to stop", WHEN_NEVER);
     }
     (void)stage_join(&s->queue_end, "the last results", WHEN_NEVER);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        stage_open(&s->workers[i].last);
+    }
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        (void)stage_join(&s->workers[i].last, "a worker to end", WHEN_NEVER);
+    }
     loop_cancel(s->store_loop);
     (void)stage_join(&s->store_end, "the store's checkpoint", WHEN_NEVER);
     if (s->dns != NULL) {

@@ -26,7 +26,7 @@ struct worker {
     struct server *server;
     unsigned index;
     struct loop *loop;
-    struct stage start, stop;
+    struct stage start, stop, last;
 };
 
 /* Who we are, for whoever asks whether a host is ourselves: our name and where we listen. Replaced

@@ -73,6 +73,13 @@ static void worker_main(void *arg)
         delivery_loop_stop(s->delivery, w->index, WHEN_NEVER);
     }
     stage_done(&w->stop);
+    /* The queue may still have posted work: it is answered (given up) as long as this loop lives.
+     */
+    stage_wait(&w->last, WHEN_NEVER);
+    if (s->delivery != NULL) {
+        delivery_loop_stop(s->delivery, w->index, WHEN_NEVER);
+    }
+    stage_done(&w->last);
 }
 
 static void watch_signals(void *arg)
@@ -144,6 +151,7 @@ static void build_loops(struct server *s)
         w->loop = world_loop(s->world, "work");
         set_stage(&w->start, w->loop, s->home);
         set_stage(&w->stop, w->loop, s->home);
+        set_stage(&w->last, w->loop, s->home);
         loop_main(w->loop, worker_main, w);
     }
     share_threads(s);
