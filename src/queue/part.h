@@ -100,7 +100,8 @@ static inline struct queue_work *queue_work_of(struct work *w)
 struct vqueue *vqueue_take(struct queue *q, struct str name);
 struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *spec);
 void job_place(struct queue *q, struct job *j); /* waiting or due, by the clock; arms its timer */
-void job_free(struct queue *q, struct job *j);  /* out of the message's chain too */
+void job_place_first(struct queue *q, struct job *j); /* before others that are due */
+void job_free(struct queue *q, struct job *j);        /* out of the message's chain too */
 struct job *jobs_of(const struct queue *q, uint64_t message);
 void job_timer(struct queue *q, struct job *j);
 void job_set_text(struct queue *q, struct job *j, struct str text);
@@ -116,11 +117,14 @@ struct work *work_new(struct queue *q, struct job *j);
 void work_unprepare(struct work *w);
 void work_free(struct work *w);
 void prepare(struct queue *q, struct job *j, struct work *w);
-/* Back to where it came from, without an attempt: what was prepared is given up. */
+/* Back to where it came from, without an attempt and before those that came later: what was
+ * prepared is given up. */
 void put_back(struct queue *q, struct job *j);
 void job_note(struct queue *q, struct job *j); /* its note has come */
 /* Out of its berth when it is due or ready; a ready job's work is freed. */
 void job_unberth(struct queue *q, struct job *j);
+/* It runs now: its connection is the probe. */
+void scout_runs(struct job *j);
 void pump(struct queue *q, struct vqueue *v); /* prepare and start what can be */
 void pump_all(struct queue *q);
 

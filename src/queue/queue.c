@@ -9,7 +9,8 @@
  *     state is it in any.
  *  2. A job has a work in hand exactly in PREPARING, READY, RUNNING, NOTING and RECORDING.
  *  3. vqueue->in_hand counts its jobs in PREPARING and READY; vqueue->running its slots.
- *  4. While a site rests or is probed its berths are parked and none of its jobs is READY.
+ *  4. While a site rests or is probed its berths are parked and none of its jobs is READY, but for
+ *     the scout: the oldest job, which alone is prepared and run to probe it.
  *  5. A job's timer is armed in WAITING (act or note), DUE and READY (note), and in no other state.
  *  6. Whatever makes a slot, a place in the ready set or a job available pumps that queue at once.
  */
@@ -218,7 +219,7 @@ void job_timer(struct queue *q, struct job *j)
     }
 }
 
-void job_place(struct queue *q, struct job *j)
+static void place(struct queue *q, struct job *j, bool first)
 {
     struct vqueue *v = vqueue_of(q, j);
 
@@ -228,10 +229,24 @@ void job_place(struct queue *q, struct job *j)
         return;
     }
     j->state = JOB_DUE;
-    j->reason = j->site->resting ? WAIT_BACKOFF : WAIT_NO_SLOT;
+    j->reason = site_admits(j->site) ? WAIT_NO_SLOT : WAIT_BACKOFF;
     shares_saw(&v->shares, j->site, clock_date());
-    turns_add(&v->due, lane_of(q, j), j->site, &j->link);
+    if (first) {
+        turns_add_first(&v->due, lane_of(q, j), j->site, &j->link);
+    } else {
+        turns_add(&v->due, lane_of(q, j), j->site, &j->link);
+    }
     job_timer(q, j);
+}
+
+void job_place(struct queue *q, struct job *j)
+{
+    place(q, j, false);
+}
+
+void job_place_first(struct queue *q, struct job *j)
+{
+    place(q, j, true);
 }
 
 /* Takes a due or ready job out of its berth. */

@@ -140,5 +140,5 @@ bool site_wake(struct sites *s, struct site *site)
 
 bool site_admits(const struct site *site)
 {
-    return !site->resting && (!site->probing || site->connections == 0);
+    return !site->resting && (!site->probing || (site->connections == 0 && !site->scouting));
 }

@@ -29,6 +29,7 @@ struct site {
     uint32_t failures;    /* in a row */
     uint32_t rests;       /* in a row: which of the rest times is next */
     bool resting, probing;
+    bool scouting;   /* the job that shall probe is being prepared, or waits for a slot */
     bool rests_slow; /* it rests because it was slow when its queue's share for such was taken */
     struct date rest_until;
     struct date proven_until;

@@ -20,14 +20,14 @@ void site_park(struct queue *q, struct site *site)
     k = list_first(&site->berths);
     while (k != NULL) {
         struct berth *b = CONTAINER_OF(k, struct berth, in_site);
-        struct link *first = b->holds_works ? list_first(&b->jobs) : NULL;
+        struct link *last = b->holds_works ? list_last(&b->jobs) : NULL;
         struct job *j;
 
-        if (first == NULL) {
+        if (last == NULL) {
             k = list_next(&site->berths, k);
             continue;
         }
-        j = queue_work_of(CONTAINER_OF(first, struct work, link))->job;
+        j = queue_work_of(CONTAINER_OF(last, struct work, link))->job;
         unberth(q, j);
         put_back(q, j);
         k = list_first(&site->berths);
@@ -139,6 +139,7 @@ void slot_start(struct queue *q, struct vqueue *v, struct berth *b)
     s->slow_after_ms = v->shares.slow_after_ms;
     berth_claim(b);
     unberth(q, w->job);
+    scout_runs(w->job);
     w->slot = s;
     w->job->state = JOB_RUNNING;
     w->job->reason = WAIT_RUNNING;
@@ -171,7 +172,7 @@ static void give_back(struct slot *s)
     if (s->counted_new) {
         unblock_class(&v->ready);
     }
-    if (site->probing && site->connections == 0) {
+    if (site->probing && site_admits(site)) {
         /* The probe ended neither way (a refusal at MAIL, say): the next one may try. */
         site_unpark(q, site);
     }
@@ -209,6 +210,7 @@ static void give_more(struct slot *s, struct queue_work *w)
     struct queue *q = s->queue;
 
     unberth(q, w->job);
+    scout_runs(w->job);
     w->slot = s;
     w->job->state = JOB_RUNNING;
     w->job->reason = WAIT_RUNNING;

@@ -98,7 +98,7 @@ struct berth *turns_find(struct turns *t, struct str lane, const struct site *si
     return l ? map_get_num(&l->by_site, key_of(site)) : NULL;
 }
 
-void turns_add(struct turns *t, struct str lane_name, struct site *site, struct link *job)
+static struct berth *berth_take(struct turns *t, struct str lane_name, struct site *site)
 {
     struct lane *lane = lane_take(t, lane_name);
     struct berth *b = map_get_num(&lane->by_site, key_of(site));
@@ -115,11 +115,31 @@ void turns_add(struct turns *t, struct str lane_name, struct site *site, struct 
         map_put_num(&lane->by_site, key_of(site), b);
         lane->berth_count++;
     }
-    list_push(&b->jobs, job);
+    return b;
+}
+
+static void count_one(struct berth *b)
+{
     b->count++;
-    t->jobs++;
-    t->parked += b->parked;
+    b->turns->jobs++;
+    b->turns->parked += b->parked;
     activate(b);
+}
+
+void turns_add(struct turns *t, struct str lane, struct site *site, struct link *job)
+{
+    struct berth *b = berth_take(t, lane, site);
+
+    list_push(&b->jobs, job);
+    count_one(b);
+}
+
+void turns_add_first(struct turns *t, struct str lane, struct site *site, struct link *job)
+{
+    struct berth *b = berth_take(t, lane, site);
+
+    list_push_front(&b->jobs, job);
+    count_one(b);
 }
 
 void turns_remove(struct berth *b, struct link *job)

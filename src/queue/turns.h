@@ -63,6 +63,8 @@ void turns_init(struct turns *t, bool holds_works);
 void turns_done(struct turns *t);
 
 void turns_add(struct turns *t, struct str lane, struct site *site, struct link *job);
+/* The same for one that had its turn and could not use it: before all others. */
+void turns_add_first(struct turns *t, struct str lane, struct site *site, struct link *job);
 /* The berth whose turn it is, or NULL when none is active. Its first job is list_first(&b->jobs).
  */
 struct berth *turns_next(struct turns *t);

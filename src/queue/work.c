@@ -41,13 +41,44 @@ void work_free(struct work *w)
     mem_free(queue_work_of(w));
 }
 
-/* Back to where it came from, without an attempt: what was prepared is given up. */
+/* ---- scouts ---- */
+
+/* The site is to be probed: by this job, and nothing else of it is prepared meanwhile. */
+static void scout(struct queue *q, struct job *j)
+{
+    j->flags |= JOB_SCOUT;
+    j->site->scouting = true;
+    site_park(q, j->site);
+}
+
+void scout_runs(struct job *j)
+{
+    if (j->flags & JOB_SCOUT) {
+        j->flags &= (uint8_t)~JOB_SCOUT;
+        j->site->scouting = false;
+    }
+}
+
+/* It will not probe after all: another one may. */
+static void scout_ends(struct queue *q, struct job *j)
+{
+    if (j->flags & JOB_SCOUT) {
+        scout_runs(j);
+        if (site_admits(j->site)) {
+            site_unpark(q, j->site);
+        }
+    }
+}
+
+/* ---- in hand and out of it ---- */
+
 void put_back(struct queue *q, struct job *j)
 {
+    scout_runs(j);
     work_free(j->work);
     j->work = NULL;
     j->link = (struct link){0};
-    job_place(q, j);
+    job_place_first(q, j);
 }
 
 void job_unberth(struct queue *q, struct job *j)
@@ -58,6 +89,7 @@ void job_unberth(struct queue *q, struct job *j)
     if (j->state == JOB_READY) {
         work_free(j->work);
         j->work = NULL;
+        scout_ends(q, j);
     }
 }
 
@@ -154,6 +186,9 @@ static void fill_ready_set(struct queue *q, struct vqueue *v)
         berth_claim(b);
         unberth(q, j);
         berth_charge(b, 1);
+        if (j->site->probing) {
+            scout(q, j);
+        }
         prepare(q, j, work_new(q, j));
     }
 }
@@ -208,11 +243,18 @@ static void move_to_site(struct queue *q, struct job *j, struct str name)
         return;
     }
     hand_leave(q, j);
+    scout_ends(q, j);
     j->site = site_take(&q->sites, name);
     j->site->jobs++;
     old->jobs--;
     site_forget(&q->sites, old);
     hand_enter(q, j);
+}
+
+static bool may_go_on(const struct job *j)
+{
+    return site_admits(j->site) ||
+           (j->flags & JOB_SCOUT && !j->site->resting && j->site->connections == 0);
 }
 
 static void is_ready(struct queue *q, struct queue_work *w)
@@ -221,17 +263,23 @@ static void is_ready(struct queue *q, struct queue_work *w)
     struct vqueue *v = vqueue_of(q, j);
 
     move_to_site(q, j, w->site);
-    if (!site_admits(j->site)) {
+    if (!may_go_on(j)) {
         hand_leave(q, j);
         put_back(q, j);
         j->reason = WAIT_BACKOFF;
         return;
+    }
+    if (j->site->probing && !(j->flags & JOB_SCOUT)) {
+        scout(q, j); /* its hint had named another site */
     }
     j->state = JOB_READY;
     j->reason = WAIT_NO_SLOT;
     w->work.link = (struct link){0};
     turns_add(&v->ready, lane_of(q, j), j->site, &w->work.link);
     w->berth = turns_find(&v->ready, lane_of(q, j), j->site);
+    if (j->flags & JOB_SCOUT) {
+        berth_unpark(w->berth);
+    }
     job_timer(q, j);
 }
 
@@ -262,10 +310,12 @@ static void prepared_here(struct post *p)
         break;
     case PREPARED_RESULTS:
         hand_leave(q, j);
+        scout_ends(q, j);
         record(q, j);
         break;
     case PREPARED_WAIT:
         hand_leave(q, j);
+        scout_ends(q, j);
         must_wait(q, w);
         break;
     }

@@ -5,8 +5,8 @@
  * for a third shows what the rest of a site does to times.
  *
  * Law       An attempt begins when it is due (P6). Only if its site rests or is being probed then,
- *           it begins when a rest of the site ends, or when the site has proved itself. Notices and
- *           the end come by their own clock, whatever the site does; an attempt that is under way
+ *           it begins when a rest of the site ends: of those that wait the oldest, as the probe.
+ * Notices and the end come by their own clock, whatever the site does; an attempt that is under way
  *           then may finish first.
  * Lives     In every second run the machine stops on some day, for a while; times go on as stored,
  *           and what came due meanwhile begins at the start.
@@ -111,6 +111,20 @@ static bool is_after_rest(const struct days *d, unsigned number, int64_t due_ms,
     return rested && ended && !sim_switched(d->run, "no-rest");
 }
 
+/* The oldest that waits is the probe. */
+static void judge_probe(struct days *d, const struct track *t, unsigned number)
+{
+    for (unsigned i = 0; i < d->count; i++) {
+        const struct track *other = &d->tracks[i];
+
+        if (yard_number(address_domain(str_of(other->rcpt))) == number && other->failed == 0 &&
+            other->due_ms + SLACK_MS < t->due_ms && other->due_ms > d->started_ms) {
+            sim_fail(d->run, "%s probed its site before %s, which had waited for longer", t->rcpt,
+                     other->rcpt);
+        }
+    }
+}
+
 static void judge_attempt(struct days *d, struct track *t, int64_t began_ms)
 {
     unsigned number = yard_number(address_domain(str_of(t->rcpt)));
@@ -123,7 +137,11 @@ static void judge_attempt(struct days *d, struct track *t, int64_t began_ms)
         }
         sim_fail(d->run, "%s: attempt %u began while its site rested", t->rcpt, t->attempts + 1);
     }
-    if (!is_near(began_ms, due_ms, SLACK_MS) && !is_after_rest(d, number, due_ms, began_ms)) {
+    if (is_near(began_ms, due_ms, SLACK_MS)) {
+        /* as it should be */
+    } else if (is_after_rest(d, number, due_ms, began_ms)) {
+        judge_probe(d, t, number);
+    } else {
         sim_fail(d->run, "%s: attempt %u was due at +%lld ms and began at %+lld ms", t->rcpt,
                  t->attempts + 1, (long long)(due_ms - t->accepted_ms),
                  (long long)(began_ms - due_ms));

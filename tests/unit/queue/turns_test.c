@@ -103,6 +103,51 @@ static void turns_are_paid_in_time(void **state)
     (void)state;
 }
 
+static void one_job_scouts_for_a_site_that_is_probed(void **state)
+{
+    struct sites sites = {0};
+    struct site *s = site_take(&sites, STR("down"));
+    struct duration_list none = {0};
+    struct date now = {1000000};
+
+    for (int i = 0; i < SITE_FAILURES_MAX; i++) {
+        site_failed(&sites, s, STR("refused"), none, now, 0);
+    }
+    assert_ptr_equal(site_rested(&sites, (struct date){now.ms + 60000}), s);
+    assert_true(site_admits(s));
+    s->scouting = true;
+    assert_false(site_admits(s));
+    s->scouting = false;
+    assert_true(site_proved(&sites, s, true, now));
+    s->scouting = true; /* still on its way when another connection proved the site */
+    assert_true(site_admits(s));
+    sites_done(&sites);
+    (void)state;
+}
+
+static void what_is_put_back_comes_before_what_came_later(void **state)
+{
+    struct turns t;
+    struct sites sites = {0};
+    struct site *s = site_take(&sites, STR("x"));
+    struct link jobs[3] = {0};
+    struct berth *b;
+
+    turns_init(&t, false);
+    turns_add(&t, STR(""), s, &jobs[1]);
+    turns_add(&t, STR(""), s, &jobs[2]);
+    turns_add_first(&t, STR(""), s, &jobs[0]);
+    assert_int_equal(t.jobs, 3);
+    for (int i = 0; i < 3; i++) {
+        b = turns_next(&t);
+        assert_ptr_equal(list_first(&b->jobs), &jobs[i]);
+        turns_remove(b, &jobs[i]);
+    }
+    turns_done(&t);
+    sites_done(&sites);
+    (void)state;
+}
+
 static void a_resting_site_takes_no_turn_and_keeps_its_jobs(void **state)
 {
     struct yard y = {0};
@@ -170,6 +215,8 @@ int main(void)
         cmocka_unit_test(sites_of_a_lane_alternate),
         cmocka_unit_test(lanes_share_whatever_their_depth),
         cmocka_unit_test(turns_are_paid_in_time),
+        cmocka_unit_test(one_job_scouts_for_a_site_that_is_probed),
+        cmocka_unit_test(what_is_put_back_comes_before_what_came_later),
         cmocka_unit_test(a_resting_site_takes_no_turn_and_keeps_its_jobs),
         cmocka_unit_test(a_site_is_forgotten_when_nothing_is_left_of_it),
     };
