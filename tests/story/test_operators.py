@@ -66,6 +66,28 @@ def test_sigterm_lets_a_delivery_end(yard, host):
     assert len(host.mail) == 1
 
 
+def test_a_second_sigterm_ends_at_once_and_loses_nothing(yard, host):
+    go_on = threading.Event()
+    host.answers("DOT", lambda line: go_on.wait(20) and "250 2.0.0 taken", times=1)
+    yard.relays(("hub.example", host)).start()
+    identity = sends_mail(yard, "a@client.example", "b@hub.example")
+    host.wait_heard("DATA")
+    with Client(yard.port) as client:
+        client.says("EHLO client.example", 250)
+        client.says("MAIL FROM:<a@client.example>", 250)
+        client.says("RCPT TO:<bob@example.org>", 250)
+        client.says("DATA", 354)
+        yard.signal(15)
+        yard.wait("server_stopping")
+        yard.signal(15)
+        client.hears(421)
+    assert yard.ended(10) == 0
+    host.recovers()
+    yard.start()
+    yard.wait("delivery_done", message=identity)
+    go_on.set()
+
+
 def test_a_second_server_on_the_same_store_names_the_first(yard, tmp_path):
     yard.start()
     second = Yard(tmp_path / "second", {"store": {"path": str(yard.folder / "store")}})

@@ -82,6 +82,32 @@ def test_what_came_before_a_lost_connection_is_kept_and_the_rest_is_not(yard):
     assert len(yard.mailbox("bob@example.org")) == 1
 
 
+def test_a_client_that_says_nothing_is_told_so_and_left(yard):
+    yard.configure({"server": {"limits": {"idle": "1s", "data": "1s"}}}).start()
+    with Client(yard.port) as idle, Client(yard.port) as stuck:
+        stuck.says("EHLO client.example", 250)
+        stuck.says("MAIL FROM:<a@client.example>", 250)
+        stuck.says("RCPT TO:<bob@example.org>", 250)
+        stuck.says("DATA", 354)
+        stuck.sends(b"Subject: and then")
+        for client in (idle, stuck):
+            client.hears(421)
+            client.hears_end()
+    assert not yard.seen("message_accepted")
+
+
+def test_a_whole_session_at_once_is_answered_line_by_line(yard):
+    yard.start()
+    with Client(yard.port, greeting=None) as client:
+        client.sends(b"EHLO client.example\r\nMAIL FROM:<a@client.example>\r\n"
+                     b"RCPT TO:<bob@example.org>\r\nDATA\r\nSubject: all\r\n\r\nAt once.\r\n.\r\n"
+                     b"NONSENSE\r\nQUIT\r\n")
+        for code in (220, 250, 250, 250, 354, 250, 500, 221):
+            client.hears(code)
+        client.hears_end()
+    yard.wait("delivery_done", rcpt="bob@example.org")
+
+
 NONSENSE = [
     ("CONNECT", "hello there"), ("CONNECT", "999 what"), ("EHLO", "25"), ("EHLO", "250-never\r\n251 x"),
     ("MAIL", "2xx yes"), ("RCPT", "\x00\x01\x02"), ("DATA", "250 not 354"), ("DOT", "354 again?"),
