@@ -88,11 +88,14 @@ class Yard:
              str(self.sink_port)], stdout=subprocess.PIPE)
         assert self.sink.stdout.readline() == b"ready\n"
 
-    def start(self, shim_log=True, wait=20):
+    def start(self, shim_log=True, record_bytes=True, wait=20):
+        """With the shim or without; record_bytes=False: it obeys its control, and records nothing."""
         self.starts += 1
         env = dict(os.environ)
         if shim_log:
             self.shim_log = os.path.join(self.folder, f"shim-{self.starts}")
+            if not record_bytes:
+                self.shim_log = "/dev/null"
             env |= {"LD_PRELOAD": self.shim, "SHIM_STORE": self.store, "SHIM_LOG": self.shim_log,
                     "SHIM_CONTROL": os.path.join(self.folder, "control")}
         with open(self.log, "ab") as log:
@@ -172,6 +175,7 @@ class Load:
         self.made = 0
         self.late_left = 60
         self.wide_left = 0
+        self.pause_s = 0.0
         self.stay = 0.0
         self.mix = (60, 10, 1, 6, 5, 9, 4, 5)
 
@@ -231,6 +235,7 @@ class Load:
                               "".join(f"RCPT TO:<{t}>\r\n" for t in m.to) + "DATA\r\n").encode())
                 first = [await reply() for _ in range(len(m.to) + 1)]
                 go = await reply()
+                await asyncio.sleep(self.pause_s)
                 if go[:1] != b"3":
                     m.reply = (first + [go])[0 if first[0][:1] != b"2" else -1].decode()
                     writer.write(b"RSET\r\n")
