@@ -23,9 +23,9 @@ enum {
     CLIENTS = 5,
     LIVES = 3,
     SEGMENT = 256 * 1024,
-    WINDOW_MS = 150,         /* 100 ms and a flush or two */
-    SLOW_SYNC_MS = 300,      /* where flushes are slow, the window is as much wider */
-    MAIL_MS_MAX = 60 * 1000, /* a client gives up */
+    WINDOW_MS = 150,                /* 100 ms and a flush or two */
+    SLOW_SYNC_MS = 300,             /* where flushes are slow, the window is as much wider */
+    MAIL_MS_MAX = 60 * 1000,        /* a client gives up */
     DRAIN_MS_MAX = 12 * 3600 * 1000 /* reports have the built-in schedule */
 };
 
