@@ -36,11 +36,13 @@ void shares_done(struct shares *s)
 
 void shares_saw(struct shares *s, const struct site *site, struct date now)
 {
-    if (s->seen != key_of(site)) {
+    uint64_t name = str_hash(str_of(site->name), 0) | 1;
+
+    if (s->seen != name) {
         if (s->seen != 0) {
             s->mixed_until = date_add(now, SHARES_MIXED_MS);
         }
-        s->seen = key_of(site);
+        s->seen = name;
     }
 }
 

@@ -29,7 +29,8 @@ struct shares {
     uint32_t site_percent;
     int64_t slow_after_ms;
     uint32_t slots_new, hand_new, slow; /* taken */
-    uint64_t seen;                      /* the site that mail came for last */
+    uint64_t seen; /* hash of its name: the site that mail came for last, which may be
+                      forgotten since; 0: none */
     struct date mixed_until;
 };
 

@@ -58,6 +58,22 @@ static void a_queue_for_one_site_knows_no_shares(void **state)
     (void)state;
 }
 
+static void a_site_that_was_forgotten_is_the_same_when_it_comes_again(void **state)
+{
+    struct yard y;
+    struct site *held;
+
+    open_yard(&y, 100);
+    site_forget(&y.sites, site(&y, "one"));
+    held = site(&y, "holds the place where it was");
+    shares_saw(&y.shares, site(&y, "one"), now);
+    assert_false(shares_hold(&y.shares, now));
+    site_forget(&y.sites, held);
+    shares_done(&y.shares);
+    sites_done(&y.sites);
+    (void)state;
+}
+
 static void new_sites_get_one_connection_each_and_a_quarter_in_all(void **state)
 {
     struct yard y;
@@ -159,6 +175,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_queue_for_one_site_knows_no_shares),
+        cmocka_unit_test(a_site_that_was_forgotten_is_the_same_when_it_comes_again),
         cmocka_unit_test(new_sites_get_one_connection_each_and_a_quarter_in_all),
         cmocka_unit_test(a_quarter_may_be_slow_and_the_next_is_closed),
         cmocka_unit_test(the_ready_set_has_the_same_shares),
