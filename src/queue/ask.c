@@ -189,6 +189,7 @@ static void count_here(struct queue *q, void *ctx)
     struct queue_counts *c = ctx;
 
     *c = q->counts;
+    c->owed = q->debts.count;
     for (uint16_t i = 0; i < q->vqueue_count; i++) {
         const struct vqueue *v = q->vqueues[i];
 

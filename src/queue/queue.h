@@ -167,7 +167,8 @@ struct err queue_notes(struct queue *q, const uint64_t *ids, uint32_t id_count, 
 struct err queue_retry(struct queue *q, uint64_t message, uint32_t *count, struct when by);
 
 struct queue_counts {
-    uint64_t jobs, due, preparing, ready, running;           /* now; the rest of jobs waits */
+    uint64_t jobs, due, preparing, ready, running; /* now; the rest of jobs waits */
+    uint64_t owed; /* messages whose sender is still to be told something */
     uint64_t accepted, delivered, deferred, failed, reports; /* since the start */
     uint64_t watchdog; /* jobs that could go on and did not for 2 s: must stay 0 */
 };

@@ -5,7 +5,14 @@
 
 /* Start, timers and end of the queue. */
 
-enum { WALK_MAX = 256, TICK_MS = 1000, STEP_MS = 1000, OVERDUE_MS = 2000, TIMERS_MAX = 256 };
+enum {
+    WALK_MAX = 256,
+    TICK_MS = 1000,
+    IDLE_TICK_MS = 10 * 1000,
+    STEP_MS = 1000,
+    OVERDUE_MS = 2000,
+    TIMERS_MAX = 256
+};
 
 struct queue *queue_new(struct loop *home, struct store *store, const struct queue_ops *ops,
                         const struct queue_options *o)
@@ -292,26 +299,43 @@ static struct when next_look(const struct queue *q, struct when tick)
     return date_is_never(next) ? tick : when_earlier(tick, when_after(ms > 0 ? ms : 0));
 }
 
+/* Every job waits for its time. */
+static bool is_idle(const struct queue *q)
+{
+    bool idle = q->busy == 0;
+
+    for (uint16_t i = 0; i < q->vqueue_count && idle; i++) {
+        idle = q->vqueues[i]->due.jobs == 0;
+    }
+    return idle;
+}
+
 static void serve_timers(struct queue *q)
 {
     int64_t apart_ms = 0;
-    struct when tick = when_after(TICK_MS);
+    struct when ticked = clock_now();
     struct err e;
 
     do {
+        struct when tick = when_add(ticked, (is_idle(q) ? IDLE_TICK_MS : TICK_MS) * NS_PER_MS);
+        struct when wake;
+
         fire(q);
         if (clock_now().ns >= tick.ns) {
             watch_clock(&apart_ms);
             watch(q);
             relax_shares(q);
             pump_all(q); /* the store may have room again */
-            tick = when_after(TICK_MS);
+            ticked = clock_now();
+            tick = when_add(ticked, (is_idle(q) ? IDLE_TICK_MS : TICK_MS) * NS_PER_MS);
         }
-        e = signal_wait(&q->changed, "the next timer", next_look(q, tick));
-        if (e.code == ERR_TIMEOUT) {
-            e = fiber_yield(WHEN_NEVER); /* more may be due than one round takes */
+        wake = next_look(q, tick);
+        if (wake.ns <= clock_now().ns) {
+            e = fiber_yield(WHEN_NEVER); /* more is due than one round takes */
+            continue;
         }
-    } while (e.code == OK);
+        e = signal_wait(&q->changed, "the next timer", wake);
+    } while (e.code == OK || e.code == ERR_TIMEOUT);
 }
 
 void queue_serve(struct queue *q)

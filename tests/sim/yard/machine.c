@@ -546,14 +546,21 @@ struct queue_counts machine_counts(struct machine *m, struct when by)
     return c;
 }
 
+/* Days of mail are looked at now and then. */
+enum { DRAIN_LOOK_MS = 20 * 1000 };
+
 bool machine_drain(struct machine *m, int64_t ms, struct when by)
 {
     struct when until = when_after(ms);
 
-    while (machine_counts(m, by).jobs > 0) {
-        if (clock_now().ns >= until.ns || fiber_sleep(when_after(1000), by).code != OK) {
+    for (;;) {
+        struct queue_counts c = machine_counts(m, by);
+
+        if (c.jobs == 0 && c.owed == 0) {
+            return true;
+        }
+        if (clock_now().ns >= until.ns || fiber_sleep(when_after(DRAIN_LOOK_MS), by).code != OK) {
             return false;
         }
     }
-    return true;
 }
