@@ -51,9 +51,15 @@ queue:
 
 
 def free_ports(count):
-    held = [socket.socket() for _ in range(count)]
-    for s in held:
-        s.bind(("127.0.0.1", 0))
+    """Below those that the system gives to clients, which might take them meanwhile."""
+    held = []
+    while len(held) < count:
+        s = socket.socket()
+        try:
+            s.bind(("127.0.0.1", random.randint(10000, 30000)))
+            held.append(s)
+        except OSError:
+            s.close()
     ports = [s.getsockname()[1] for s in held]
     for s in held:
         s.close()
