@@ -16,7 +16,12 @@
 #define ARENA_SEPARATE 0
 #endif
 
-enum { BLOCK_BYTES = 4096 - 64, ALIGN = 16 };
+/*
+ * The first block is one of those that the C library hands out from a list of each thread, without
+ * looking for room: most arenas live for one command or one attempt and need no more, and those
+ * that live as long as a message waits are many.
+ */
+enum { FIRST_BYTES = 1024 - 64, BLOCK_BYTES = 4096 - 64, ALIGN = 16 };
 
 struct arena_block {
     struct arena_block *next;
@@ -50,7 +55,9 @@ void *arena_alloc(struct arena *a, size_t size)
         return memset(b->bytes, 0, size);
     }
     if (b == NULL || b->size - b->used < want) {
-        b = block_new(want > BLOCK_BYTES ? want : BLOCK_BYTES);
+        size_t least = a->blocks == NULL ? FIRST_BYTES : BLOCK_BYTES;
+
+        b = block_new(want > least ? want : least);
         b->next = a->blocks;
         a->blocks = b;
     }
@@ -112,7 +119,7 @@ void arena_reset(struct arena *a)
         struct arena_block *b = a->blocks;
 
         a->blocks = b->next;
-        if (!ARENA_SEPARATE && keep == NULL && b->size == BLOCK_BYTES) {
+        if (!ARENA_SEPARATE && keep == NULL && b->size <= BLOCK_BYTES) {
             keep = b;
         } else {
             mem_free(b);
