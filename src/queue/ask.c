@@ -85,6 +85,9 @@ static enum wait_reason reason_of(const struct queue *q, const struct job *j)
     case JOB_PREPARING:
         return WAIT_PREPARING;
     case JOB_READY:
+        if (store_room(q->store) == STORE_STOPPED) {
+            return WAIT_STORE;
+        }
         return blocked_reason(queue_work_of(j->work)->berth);
     case JOB_RUNNING:
         return WAIT_RUNNING;

@@ -6,8 +6,9 @@
  * A seed    At least MAIL messages of mixed sizes from several clients to fast, slow, flaky,
  *           refusing, tarpitting, greylisting and breaking hosts; lives that end in a power cut or
  *           a kill at any instant; resets, silences and cuts of the network; a disk that tears,
- *           loses, rots, fills up and fails its flushes. It counts only with a crash and three
- *           faults at least.
+ *           loses, rots, fills up and fails its flushes. One life in four ends in order, with mail
+ *           under way. All the time everything queued is looked at (yard/audit.h). A seed counts
+ *           only with a crash and three faults at least.
  *
  * Switches  The store's (store/broken.h) that this scenario can see.
  */
@@ -16,6 +17,7 @@
 #include "runtime/fiber.h"
 #include "runtime/random.h"
 #include "store/broken.h"
+#include "yard/audit.h"
 #include "yard/ledger.h"
 
 enum {
@@ -77,6 +79,8 @@ struct crash {
     uint64_t rng;
     bool is_last;
     unsigned mail_max; /* until so many were sent in this life */
+    int64_t stop_ms;   /* this life ends in order after so long; 0: by a crash */
+    struct audit audit;
     struct group clients;
 };
 
@@ -168,15 +172,29 @@ static void trouble_fiber(void *arg)
     }
 }
 
+static void audit_fiber(void *arg)
+{
+    struct machine *m = arg;
+    struct crash *c = m->options.ctx;
+
+    while (fiber_sleep(when_after(50 + (int64_t)random_below(c->audit.looks < 20 ? 100 : 20000)),
+                       WHEN_NEVER)
+               .code == OK) {
+        audit_look(&c->audit, m, WHEN_NEVER);
+    }
+}
+
 /* ---- a life ---- */
 
 static void outside(struct machine *m)
 {
     struct crash *c = m->options.ctx;
-    struct group trouble;
+    struct group trouble, looks;
 
     group_init(&c->clients, "clients", 0);
     group_init(&trouble, "trouble", 0);
+    group_init(&looks, "audit", 0);
+    must(group_spawn_now(&looks, "audit", audit_fiber, m).code == OK);
     must(group_spawn_now(&trouble, "trouble", trouble_fiber, m).code == OK);
     for (unsigned i = 0; i < CLIENTS; i++) {
         must(group_spawn_now(&c->clients, "client", client_fiber, m).code == OK);
@@ -188,8 +206,10 @@ static void outside(struct machine *m)
             sim_fail(m->run, "mail still waits half a day after the last");
         }
     } else {
-        (void)fiber_sleep(WHEN_NEVER, WHEN_NEVER); /* for the crash */
+        (void)fiber_sleep(c->stop_ms > 0 ? when_after(c->stop_ms) : WHEN_NEVER, WHEN_NEVER);
     }
+    group_cancel(&looks);
+    (void)group_join(&looks, WHEN_NEVER);
     group_cancel(&trouble);
     (void)group_join(&trouble, WHEN_NEVER);
 }
@@ -324,12 +344,16 @@ static bool live(struct crash *c, unsigned life, struct date *start)
         o.store.broken |= sim_switched(c->run, breaks[i].name) ? breaks[i].bit : 0;
     }
     c->is_last = life == LIVES - 1;
+    c->audit = (struct audit){0};
     c->mail_max = c->is_last ? MAIL : MAIL / (LIVES - 1) * (life + 1);
     if (!c->is_last) {
         /* Mostly while mail comes in; sometimes while it is tried again, or reported. */
         uint64_t most_ms = draw(c, 3) == 0 ? 120 * 1000 : 1500;
 
-        o.crash_ns = (int64_t)(20 + draw(c, most_ms)) * NS_PER_MS;
+        int64_t ms = 20 + (int64_t)draw(c, most_ms);
+
+        c->stop_ms = life > 0 && draw(c, 4) == 0 ? ms : 0;
+        o.crash_ns = c->stop_ms > 0 ? 0 : ms * NS_PER_MS;
     }
     machine_live(&m, c->run, &o);
     if (!m.is_up && m.end == SIM_OVER && c->weather.sync_failed_ppm == 0 &&

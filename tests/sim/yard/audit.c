@@ -97,7 +97,8 @@ static bool has_free_slot(const struct look *l, struct str queue)
 
 static bool needs_until(enum wait_reason r)
 {
-    return r == WAIT_NOT_DUE || r == WAIT_LOOKUP || r == WAIT_STRATEGY || r == WAIT_STORE;
+    /* Of the rest nobody may know: when a slot is free, when the store can be written again. */
+    return r == WAIT_NOT_DUE || r == WAIT_LOOKUP || r == WAIT_STRATEGY;
 }
 
 static void judge_reason(struct look *l, struct audit *a, const struct job_note *n)
