@@ -4,6 +4,8 @@
 #include "runtime/real.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 
 /* One pool for the process, started at first use; its threads live as long as the process. They
  * wait for jobs in order; a job that blocks holds one thread, so a flush is never behind more than
@@ -26,6 +28,9 @@ static struct {
     struct job *first, **last;
     unsigned idle;
 } pool = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, NULL, NULL, 0};
+
+/* Jobs whose thread may still touch the loop they belong to. */
+static atomic_uint under_way;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -57,6 +62,7 @@ static void *work(void *arg)
         pthread_mutex_unlock(&pool.lock);
         j->fn(j->arg);
         loop_post(j->back, &j->post);
+        atomic_fetch_sub(&under_way, 1);
     }
     return NULL;
 }
@@ -80,6 +86,7 @@ void real_offload(const char *what, void (*fn)(void *), void *arg, struct when b
 
     j.back = loop_self();
     j.fiber = fiber_self();
+    atomic_fetch_add(&under_way, 1);
     pthread_once(&once, start);
     pthread_mutex_lock(&pool.lock);
     *pool.last = &j;
@@ -91,6 +98,14 @@ void real_offload(const char *what, void (*fn)(void *), void *arg, struct when b
     }
     while (!j.done) {
         fiber_wait_firm(what, by);
+    }
+}
+
+/* A job's fiber may go on, and its world end, before its thread has rung the bell: wait for that. */
+void real_offload_settle(void)
+{
+    while (atomic_load(&under_way) > 0) {
+        sched_yield();
     }
 }
 

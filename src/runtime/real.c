@@ -313,6 +313,7 @@ static void real_random(struct loop *l, uint64_t *at, uint32_t count)
 
 static void real_free(struct world *w)
 {
+    real_offload_settle();
     world_done(w);
     mem_free(w);
 }

@@ -29,3 +29,4 @@ struct transport *tcp_transport(int fd);
 struct err real_disk_open(struct str path, struct disk **ret, struct when by);
 
 void real_offload(const char *what, void (*fn)(void *), void *arg, struct when by);
+void real_offload_settle(void); /* before a world is freed, whose jobs are all done */
