@@ -161,6 +161,31 @@ static void turn(struct real_thread *r)
     loop_leave();
 }
 
+/* epoll_pwait2 came with Linux 5.11, and Valgrind knows it from 3.21 on. Without it waits are whole
+ * milliseconds, rounded up: never early, at most one late. */
+static int wait_events(int epoll, struct epoll_event *events, const struct timespec *timeout)
+{
+    static atomic_bool is_absent;
+    const int64_t ms_max = 60 * 1000;
+    int64_t ms;
+
+    if (!atomic_load_explicit(&is_absent, memory_order_relaxed)) {
+        int count = epoll_pwait2(epoll, events, EVENTS_MAX, timeout, NULL);
+
+        if (count >= 0 || errno != ENOSYS) {
+            return count;
+        }
+        atomic_store(&is_absent, true);
+    }
+    if (timeout == NULL) {
+        return epoll_wait(epoll, events, EVENTS_MAX, -1);
+    }
+    ms = timeout->tv_sec >= ms_max / 1000
+             ? ms_max
+             : timeout->tv_sec * 1000 + (timeout->tv_nsec + NS_PER_MS - 1) / NS_PER_MS;
+    return epoll_wait(epoll, events, EVENTS_MAX, (int)ms);
+}
+
 /* Until a socket stirs, the bell rings, or the next deadline; not at all when there is work. */
 static void rest(struct real_thread *r)
 {
@@ -178,7 +203,7 @@ static void rest(struct real_thread *r)
             wait.tv_nsec = (next.ns - now.ns) % NS_PER_S;
         }
     }
-    count = epoll_pwait2(r->epoll, events, EVENTS_MAX, timeout, NULL);
+    count = wait_events(r->epoll, events, timeout);
     atomic_store(&r->asleep, false);
     must(count >= 0 || errno == EINTR);
     read_clocks(r);
