@@ -111,7 +111,10 @@ _Noreturn void context_leave(struct context *from, struct context *to)
 void context_done(struct context *c)
 {
 #ifdef HAS_TSAN
-    __tsan_destroy_fiber(c->tsan);
+    /* A thread's own (context_own) has no stack of ours, and ends with its thread. */
+    if (c->stack != NULL) {
+        __tsan_destroy_fiber(c->tsan);
+    }
 #endif
     context_body_done(c);
 }
