@@ -286,14 +286,14 @@ static void is_ready(struct queue *q, struct queue_work *w)
 static void must_wait(struct queue *q, struct queue_work *w)
 {
     struct job *j = w->job;
+    uint8_t reason = (uint8_t)w->reason;
 
     job_set_text(q, j, w->text);
     event_raise(&ev_job_waits, f_message(j->message), f_rcpt_index(j->first),
                 f_reason(str_of(wait_reason_name(w->reason))), f_text(w->text), f_until(w->until));
-    j->reason = (uint8_t)w->reason;
     j->act = w->until;
-    put_back(q, j);
-    j->reason = (uint8_t)w->reason;
+    put_back(q, j); /* w is no more */
+    j->reason = reason;
 }
 
 static void prepared_here(struct post *p)

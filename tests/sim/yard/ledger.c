@@ -137,13 +137,13 @@ static struct ledger_mail *mail_of_sender(struct ledger *l, struct str address)
 static bool may_come_again(const struct ledger *l, const struct ledger_rcpt *r)
 {
     const struct ledger_life *life = &l->lives[r->done_life];
+    /* A store that writes nothing forgets results at an orderly stop too. */
     int64_t blind = life->blind_ms < life->crash_ms ? life->blind_ms : life->crash_ms;
 
     if (!r->is_done || l->has_rotten) {
         return true;
     }
-    return r->done_life < l->life && life->crash_ms != INT64_MAX &&
-           r->done_ms >= blind - l->window_ms;
+    return r->done_life < l->life && r->done_ms >= blind - l->window_ms;
 }
 
 static void took_rcpt(struct ledger *l, struct ledger_rcpt *r)
