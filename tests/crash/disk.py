@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import subprocess
+import threading
 import time
 
 from account import Account
@@ -87,6 +88,19 @@ class Case:
             self.unmount()
 
 
+def until_heard(c, operation, error):
+    """Fails one call now and then, until it hits more than results, of which no client hears."""
+    for _ in range(20):
+        threading.Timer(0.2, lambda: c.yard.control.set(
+            prefix=b"log-", fail_operations=bit(operation), fail_errno=error,
+            fail_count=1)).start()
+        c.load.run(0.5)
+        if c.replies("451") + c.replies("452"):
+            break
+    c.load.run(0.3)
+    c.alive()
+
+
 def disk_full(c):
     """A disk of 14 MiB: 452 when it is nearly full, mail still goes out, then mail comes in again."""
     c.open(min_free="3MiB") if c.mount("14m") else c.open(min_free="3MiB")
@@ -120,10 +134,7 @@ def disk_says_full(c):
     c.open()
     want(c.yard.start(), "the server does not start")
     c.load.run(0.5)
-    c.yard.control.set(prefix=b"log-", fail_operations=bit("write"), fail_errno=errno.ENOSPC,
-                       fail_count=1)
-    c.load.run(1)
-    c.alive()
+    until_heard(c, "write", errno.ENOSPC)
     refused = c.replies("451") + c.replies("452")
     want(refused, "no client heard of it")
     last = list(c.load.messages.values())[-20:]
@@ -137,14 +148,7 @@ def flush_fails(c):
     c.open()
     want(c.yard.start(), "the server does not start")
     c.load.run(0.5)
-    for _ in range(20):  # until it hits more than results, of which no client hears
-        c.yard.control.set(prefix=b"log-", fail_operations=bit("flush"), fail_errno=errno.EIO,
-                           fail_count=1)
-        c.load.run(0.3)
-        if c.replies("451"):
-            break
-    c.load.run(0.3)
-    c.alive()
+    until_heard(c, "flush", errno.EIO)
     want(c.events("store_flush_failed"), "the failure is not in the log")
     want(c.replies("451"), "no client heard 451")
     want(any(m.id for m in list(c.load.messages.values())[-20:]), "mail is not accepted again")
