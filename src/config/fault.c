@@ -49,6 +49,7 @@ struct str faults_line(const struct faults *f, struct str name, uint32_t line)
             }
             str_cut(&rest, '\n', &head);
         }
+        /* Not empty, so it has a last byte. NOLINTNEXTLINE(clang-analyzer-core.*) */
         return str_trim_ws(head).len == 0 || head.ptr[head.len - 1] != '\r'
                    ? head
                    : str_head(head, head.len - 1);

@@ -315,8 +315,9 @@ static void run_apart(struct machine *m)
             own.at[i] = callers->at[i];
         }
     }
-    m->captures = &own;
+    m->captures = &own; /* cppcheck-suppress autoVariables; only while it runs */
     run(m);
+    m->captures = callers;
     if (callers != NULL && (m->ret->status == EXPR_VALUE || m->ret->status == EXPR_NO_VALUE)) {
         *callers = own;
     }

@@ -406,7 +406,7 @@ static struct err end_data(struct client *c, struct client_mail *m, struct when 
 static struct err recipients_slowly(struct client *c, struct client_mail *m, bool *ret,
                                     struct when by)
 {
-    struct err e = ERR_OK;
+    struct err e;
 
     *ret = false;
     if (c->needs_reset) {

@@ -303,7 +303,7 @@ static bool lies_in(const struct entry *e, uint32_t generation)
 /* All that is live in one segment. What is damaged stays, and keeps the segment. */
 static struct err move_all(struct store *s, uint32_t victim, struct when by)
 {
-    struct err e = ERR_OK;
+    struct err e;
     uint64_t after = 0;
     uint32_t seen = 0;
     const struct entry *next;
