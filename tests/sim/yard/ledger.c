@@ -90,8 +90,10 @@ void ledger_mail(const struct ledger *l, unsigned number, struct buf *to, struct
 {
     const struct ledger_mail *m = &l->mail[number];
 
-    snprintf(from, LEDGER_ADDRESS_MAX, m->has_sender ? "s%u@home-%u.example" : "", number,
-             LEDGER_HOME);
+    from[0] = 0; /* the null sender */
+    if (m->has_sender) {
+        snprintf(from, LEDGER_ADDRESS_MAX, "s%u@home-%u.example", number, LEDGER_HOME);
+    }
     for (unsigned i = 0; i < m->to_count; i++) {
         buf_printf(to, "%s%s", i > 0 ? " " : "", m->to[i].address);
     }
