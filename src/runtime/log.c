@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-enum { WAITING_MAX = 1024 * 1024, TAPS_MAX = 8 };
+enum { WAITING_MAX = 1024 * 1024, LINE_BYTES = 768, TAPS_MAX = 8 };
 
 static struct {
     pthread_mutex_t lock;
@@ -163,6 +163,7 @@ void event_raise_all(const struct event_kind *kind, const struct event_field *fi
     if (kind->level < log_.least) {
         return;
     }
+    (void)buf_room(&line, LINE_BYTES); /* enough for most: one allocation */
     render(&line, kind, fields, count);
     if (log_.started) {
         hand_over(buf_str(&line));
