@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-char *buf_room(struct buf *b, size_t n)
+char *buf_grow(struct buf *b, size_t n)
 {
     size_t want, size;
 
@@ -28,7 +28,7 @@ char *buf_room(struct buf *b, size_t n)
 
 void buf_put_growing(struct buf *b, struct str s)
 {
-    char *room = buf_room(b, s.len);
+    char *room = buf_grow(b, s.len);
 
     if (room != NULL && s.len > 0) {
         memcpy(room, s.ptr, s.len);

@@ -20,7 +20,16 @@ struct buf {
     bool failed;
 };
 
-void buf_put_growing(struct buf *b, struct str s); /* what buf_put does when room is short */
+/* What the two below do when room is short. */
+char *buf_grow(struct buf *b, size_t n);
+void buf_put_growing(struct buf *b, struct str s);
+
+/* Room for n more bytes at the end, to be filled by the caller who then adds to len; NULL when
+ * failed. */
+static inline char *buf_room(struct buf *b, size_t n)
+{
+    return b->ptr != NULL && n <= b->size - b->len && !b->failed ? b->ptr + b->len : buf_grow(b, n);
+}
 
 static inline void buf_put(struct buf *b, struct str s)
 {
@@ -42,9 +51,6 @@ void buf_hex16(struct buf *b, uint64_t n); /* always 16 digits */
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
-/* Room for n more bytes at the end, to be filled by the caller who then adds to len; NULL when
- * failed. */
-char *buf_room(struct buf *b, size_t n);
 void buf_clear(struct buf *b); /* keeps the memory; forgets a failure */
 void buf_done(struct buf *b);
 

@@ -9,13 +9,10 @@ int byte_hex(char c)
     return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : -1;
 }
 
-bool str_eq_nocase(struct str a, struct str b)
+bool bytes_eq_nocase(const char *a, const char *b, size_t len)
 {
-    if (a.len != b.len) {
-        return false;
-    }
-    for (size_t i = 0; i < a.len; i++) {
-        if (byte_lower(a.ptr[i]) != byte_lower(b.ptr[i])) {
+    for (size_t i = 0; i < len; i++) {
+        if (a[i] != b[i] && byte_lower(a[i]) != byte_lower(b[i])) {
             return false;
         }
     }

@@ -71,8 +71,14 @@ static inline bool str_eq(struct str a, struct str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-bool str_eq_nocase(struct str a, struct str b); /* ASCII */
-int str_cmp(struct str a, struct str b);        /* bytewise; a prefix sorts first */
+bool bytes_eq_nocase(const char *a, const char *b, size_t len); /* ASCII */
+
+static inline bool str_eq_nocase(struct str a, struct str b)
+{
+    return a.len == b.len && bytes_eq_nocase(a.ptr, b.ptr, a.len);
+}
+
+int str_cmp(struct str a, struct str b); /* bytewise; a prefix sorts first */
 
 static inline bool str_starts(struct str s, struct str prefix)
 {

@@ -168,7 +168,7 @@ static void count_field(struct header_scan *h)
 
     h->fields++;
     for (unsigned i = 0; i < HEADER_NAMES; i++) {
-        if (names[i].len == name.len && str_eq_nocase(name, names[i])) {
+        if (str_eq_nocase(name, names[i])) {
             h->counts[i] = h->counts[i] < UINT16_MAX ? h->counts[i] + 1 : UINT16_MAX;
             return;
         }
