@@ -400,12 +400,12 @@ static void run(struct sim_run *r)
 int main(int argc, char **argv)
 {
     static const struct sim_need needs[] = {
-        {"crash", 20},          {"power-cut", 20},     {"kill", 20},
-        {"net-refused", 20},    {"net-silent", 20},    {"net-reset", 20},
-        {"net-stall", 20},      {"net-cut", 20},       {"disk-sync-failed", 20},
-        {"disk-slow-sync", 20}, {"disk-full", 20},     {"cut-lost-bytes", 20},
-        {"cut-torn-bytes", 20}, {"cut-lost-name", 20}, {"rot", 20},
-        {"served-again", 20},   {"report-made", 20},   {"double-bounce", 20},
+        {"crash", 20},          {"power-cut", 20},        {"kill", 20},
+        {"net-refused", 20},    {"net-silent", 20},       {"net-reset", 20},
+        {"net-stall", 20},      {"net-cut", 20},          {"disk-slow-sync", 20},
+        {"room-low", 20},       {"disk-sync-failed", 20}, {"cut-lost-bytes", 20},
+        {"cut-torn-bytes", 20}, {"cut-lost-name", 20},    {"rot", 20},
+        {"served-again", 20},   {"report-made", 20},      {"double-bounce", 20},
         {"site-rests", 20},     {"store-stopped", 5},
     };
     static const struct sim_scenario scenario = {"crash", run, needs, COUNT_OF(needs), 250};
