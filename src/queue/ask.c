@@ -162,13 +162,14 @@ static void retry_here(struct queue *q, void *ctx)
     struct retry *r = ctx;
 
     for (struct job *j = jobs_of(q, r->message); j != NULL; j = j->sibling) {
-        if (j->state != JOB_WAITING && j->state != JOB_DUE) {
-            continue;
-        }
-        if (j->state == JOB_WAITING) {
+        if (j->state == JOB_RECORDING) {
+            j->flags |= JOB_RETRY; /* what comes of it is due at once */
+        } else if (j->state == JOB_WAITING) {
             j->act = date_earlier(j->act, clock_date());
             job_set_text(q, j, STR_EMPTY);
             job_place(q, j);
+        } else if (j->state != JOB_DUE) {
+            continue; /* it is being tried */
         }
         if (site_wake(&q->sites, j->site)) {
             site_unpark(q, j->site);

@@ -44,7 +44,8 @@ enum {
     JOB_NOTE_IS_END = 1, /* `note` is expiry or deadline, not a notice */
     JOB_EXPIRING = 2,    /* gets its one attempt although its time is over (PY-20) */
     JOB_COUNTED_NEW = 4, /* in the ready set it counts among those of new sites (shares.h) */
-    JOB_SCOUT = 8        /* shall probe its site; until it runs the site's others wait */
+    JOB_SCOUT = 8,       /* shall probe its site; until it runs the site's others wait */
+    JOB_RETRY = 16       /* an operator asked for a retry while it was at work */
 };
 
 enum { DEBT_WAIT_MS = 60 * 1000 };

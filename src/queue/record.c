@@ -183,7 +183,7 @@ static void finish(struct record *r)
     uint64_t message = w->message;
     struct job_spec *specs = NULL;
     uint32_t count = 0;
-    bool owed = false;
+    bool owed = false, retry;
 
     for (uint32_t i = 0; i < w->to_count; i++) {
         count_result(q, &w->results[i]);
@@ -192,10 +192,14 @@ static void finish(struct record *r)
     if (w->to_count > 0) {
         count = regroup(w, &specs);
     }
+    retry = j->flags & JOB_RETRY;
     job_free(q, j);
     for (uint32_t i = 0; i < count; i++) {
         struct job *next = job_new(q, message, &specs[i]);
 
+        if (retry) {
+            next->act = date_earlier(next->act, clock_date());
+        }
         job_place(q, next);
         pump(q, q->vqueues[next->queue]);
     }

@@ -13,8 +13,6 @@ struct virtual_settings { /* queue.virtual.NAME */
     struct str description;
     uint32_t max_share_percent;
     int64_t slow_after_ms;
-    int64_t aging_ms;
-    uint32_t lanes_max;
 };
 
 enum notify_mode { NOTIFY_RELATIVE, NOTIFY_ABSOLUTE };
