@@ -44,7 +44,8 @@ class Host:
         self.changed = threading.Condition()
         self.open = set()
         self.closed = False
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepter = threading.Thread(target=self._accept, daemon=True)
+        self.accepter.start()
 
     # ---- what the story says and asks ----
 
@@ -77,6 +78,10 @@ class Host:
         with self.changed:
             self.closed = True
             open_now = list(self.open)
+        # Closed only when nobody accepts there any more: the next host may get the same descriptor,
+        # and a thread of ours that is about to accept would take that host's mail.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.accepter.join()
         self.listener.close()
         for s in open_now:
             try:
