@@ -101,7 +101,8 @@ void real_offload(const char *what, void (*fn)(void *), void *arg, struct when b
     }
 }
 
-/* A job's fiber may go on, and its world end, before its thread has rung the bell: wait for that. */
+/* A job's fiber may go on, and its world end, before its thread has rung the bell: wait for that.
+ */
 void real_offload_settle(void)
 {
     while (atomic_load(&under_way) > 0) {
