@@ -155,7 +155,8 @@ class Yard:
             return
         with open(self.record, "rb") as f:
             for line in f:
-                yield json.loads(line)
+                if line.endswith(b"\n"):  # else it is being written
+                    yield json.loads(line)
 
     def end(self):
         for p in (self.server, self.sink):
