@@ -122,6 +122,9 @@ class Disk:
         self.calls = {}  # call: what is under way
         self.safe_tokens = {}  # token: files whose flushed bytes hold it
         self.flushes = []      # (begin, end)
+        self.begun_in = {}  # a checkpoint that is being written: the newest segment at its begin
+        self.covered = None  # the same of the newest checkpoint that has its name; None: none seen
+        self.early = []      # segments given back before a checkpoint covered them
         self.last = 0.0
         self.counts = dict.fromkeys(OPS, 0)
 
@@ -150,6 +153,8 @@ class Disk:
         elif r.op == "flush-folder":
             self.calls[r.call] = [n for n in self.names if n[4]]
         elif r.op in ("rename", "unlink"):
+            if r.name.startswith("log-") and self.covered and r.name >= self.covered:
+                self.early.append(r.name)
             change = [r.op, r.name, r.other, self.live.get(r.name), False]
             self.names.append(change)
             self.calls[r.call] = change
@@ -165,6 +170,8 @@ class Disk:
                 self.names.append(["create", r.name, "", file, True])
             if r.name in self.live:
                 self.open[r.fd] = self.live[r.name]
+            if r.name.startswith("writing-"):
+                self.begun_in[r.name] = max(n for n in self.live if n.startswith("log-"))
         elif r.op in ("write", "allocate", "truncate") and begun is not None:
             begun.is_done = True
         elif r.op == "flush":
@@ -176,6 +183,8 @@ class Disk:
         elif r.op in ("rename", "unlink"):
             if r.result == 0:
                 begun[4] = True
+                if r.name.startswith("writing-") and r.op == "rename":
+                    self.covered = self.begun_in.get(r.name)
                 self._name(self.live, begun)
             else:
                 self.names = [n for n in self.names if n is not begun]
