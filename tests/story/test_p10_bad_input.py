@@ -63,7 +63,7 @@ def test_a_bare_newline_does_not_end_a_message(yard):
                      b"RCPT TO:<bob@example.org>\r\nDATA\r\nSubject: two\r\n\r\nTwo.\r\n.\r\n")
         client.hears(550)
         client.says("NOOP", 250)
-    assert yard.seen("message_refused")
+    yard.wait("message_refused")
     assert not yard.seen("message_accepted")
 
 
