@@ -12,9 +12,10 @@
 #include "base/check.h"
 #include "delivery/part.h"
 #include "mail/trace.h"
+#include "runtime/clock.h"
 #include "runtime/disk.h"
 
-enum { BOX_NAME_BYTES_MAX = 200 };
+enum { BOX_NAME_BYTES_MAX = 200, PART_MS = 50 };
 
 static bool is_plain(char c, bool is_first)
 {
@@ -142,6 +143,7 @@ static struct err deliver_one(struct job *j, const struct recipient *r, struct s
 void maildir_deliver(struct job *j, struct when by)
 {
     struct arena *a = &j->work->arena;
+    struct when told = clock_now();
 
     for (uint32_t i = 0; i < j->work->to_count && !fiber_is_cancelled(); i++) {
         const struct recipient *r = job_recipient(j, i);
@@ -166,6 +168,10 @@ void maildir_deliver(struct job *j, struct when by)
             *o = outcome_of(OUTCOME_DONE, LAST_NONE, "2.1.5", STR("delivered to a maildir"),
                             STR("localhost"));
             o->is_local = true;
+        }
+        if (clock_now().ns - told.ns >= PART_MS * NS_PER_MS) {
+            results_part(j, (clock_now().ns - told.ns) / 1000);
+            told = clock_now();
         }
     }
 }

@@ -100,6 +100,7 @@ struct job {
     const struct plan_connection **connections;
     const struct plan_tls **tls;
     struct outcome *outcomes;
+    bool *recorded; /* by results_part: their ends are the queue's already; NULL: none */
 };
 
 static inline struct job *job_of(const struct work *w)
@@ -145,8 +146,11 @@ void vigil_end(struct vigil *v);
 /* The first decision that is no decision: the job waits. */
 void job_waits(struct job *j, enum wait_reason reason, int64_t ms, struct str text);
 
-/* result.c: outcomes -> work->results, and one event for each recipient. */
+/* result.c: outcomes -> work->results, and one event for each recipient. What results_part has
+ * handed over leaves the work. */
 void results_of(struct job *j, int64_t duration_us);
+/* While the job runs on: hands the ends that are known to the queue, which records them now. */
+void results_part(struct job *j, int64_t duration_us);
 /* A copy of the recipient's state that may be changed: version risen. */
 struct rcpt_state state_next(const struct recipient *r);
 /* Gives up: status and what is owed. */

@@ -7,6 +7,7 @@
  * 3. A failure of mail that nobody can be told about is dropped, loudly.
  */
 #include "base/check.h"
+#include "base/mem.h"
 #include "delivery/events.h"
 #include "delivery/part.h"
 #include "runtime/clock.h"
@@ -176,44 +177,122 @@ static void done(struct job *j, const struct recipient *r, const struct outcome 
     j->l->delivered++;
 }
 
+/* What the hosts said to recipient i, as its next state. */
+static struct rcpt_state result_of(struct job *j, uint32_t i, struct date now, int64_t duration_us)
+{
+    const struct message *m = &j->work->parcel->message;
+    const struct recipient *r = job_recipient(j, i);
+    const struct outcome *o = &j->outcomes[i];
+    struct rcpt_state s = state_next(r);
+
+    if (o->kind == OUTCOME_NONE) {
+        s.next = date_add(now, NOT_ASKED_WAIT_MS);
+        return s;
+    }
+    s.last = (struct last_result){.error = o->error,
+                                  .code = o->code,
+                                  .esc = o->esc,
+                                  .text = str_head(o->text, RESULT_TEXT_BYTES_MAX),
+                                  .host = o->host,
+                                  .at = now};
+    switch (o->kind) {
+    case OUTCOME_DONE:
+        done(j, r, o, &s, duration_us);
+        break;
+    case OUTCOME_FAILED:
+    case OUTCOME_HOST_FAILED:
+        state_fail(m, r, &s);
+        j->l->failed++;
+        break;
+    case OUTCOME_LATER:
+    case OUTCOME_LATER_REPLY:
+        fail_for_now(j, r, &s, duration_us);
+        break;
+    case OUTCOME_NONE:
+        never("handled above");
+    }
+    return s;
+}
+
+static bool is_recorded(const struct job *j, uint32_t i)
+{
+    return j->recorded != NULL && j->recorded[i];
+}
+
+static bool is_at_end(const struct outcome *o)
+{
+    return o->kind == OUTCOME_DONE || o->kind == OUTCOME_FAILED;
+}
+
 void results_of(struct job *j, int64_t duration_us)
 {
     struct work *w = j->work;
-    const struct message *m = &w->parcel->message;
     struct date now = clock_date();
+    uint32_t kept = 0;
 
-    w->results = arena_array(&w->arena, w->to_count, sizeof *w->results);
     for (uint32_t i = 0; i < w->to_count; i++) {
-        const struct recipient *r = job_recipient(j, i);
-        const struct outcome *o = &j->outcomes[i];
-        struct rcpt_state *s = &w->results[i];
-
-        *s = state_next(r);
-        if (o->kind == OUTCOME_NONE) {
-            s->next = date_add(now, NOT_ASKED_WAIT_MS);
-            continue;
-        }
-        s->last = (struct last_result){.error = o->error,
-                                       .code = o->code,
-                                       .esc = o->esc,
-                                       .text = str_head(o->text, RESULT_TEXT_BYTES_MAX),
-                                       .host = o->host,
-                                       .at = now};
-        switch (o->kind) {
-        case OUTCOME_DONE:
-            done(j, r, o, s, duration_us);
-            break;
-        case OUTCOME_FAILED:
-        case OUTCOME_HOST_FAILED:
-            state_fail(m, r, s);
-            j->l->failed++;
-            break;
-        case OUTCOME_LATER:
-        case OUTCOME_LATER_REPLY:
-            fail_for_now(j, r, s, duration_us);
-            break;
-        case OUTCOME_NONE:
-            never("handled above");
+        if (!is_recorded(j, i)) {
+            w->to[kept] = w->to[i];
+            j->outcomes[kept++] = j->outcomes[i];
         }
     }
+    w->to_count = kept;
+    w->results = arena_array(&w->arena, w->to_count, sizeof *w->results);
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        w->results[i] = result_of(j, i, now, duration_us);
+    }
+}
+
+static void part_add(struct work_part *p, uint32_t to, struct rcpt_state s)
+{
+    struct arena *a = &p->arena;
+
+    s.last.text = arena_dup(a, s.last.text);
+    s.last.host = arena_dup(a, s.last.host);
+    s.queue = arena_dup(a, s.queue);
+    s.lane = arena_dup(a, s.lane);
+    s.site = arena_dup(a, s.site);
+    s.held_by = arena_dup(a, s.held_by);
+    s.held_why = arena_dup(a, s.held_why);
+    p->to[p->count] = to;
+    p->results[p->count++] = s;
+}
+
+void results_part(struct job *j, int64_t duration_us)
+{
+    struct work *w = j->work;
+    struct date now = clock_date();
+    struct work_part *p;
+    uint32_t ended = 0, left = 0;
+
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        bool ends = is_at_end(&j->outcomes[i]);
+
+        ended += ends && !is_recorded(j, i);
+        left += !ends;
+    }
+    if (ended == 0 || left == 0) {
+        return; /* nothing new, or the last results come at once */
+    }
+    if (j->recorded == NULL) {
+        j->recorded = arena_array(&w->arena, w->to_count, sizeof *j->recorded);
+    }
+    p = MEM_NEW(struct work_part);
+    p->work = w;
+    p->message = w->message;
+    p->to = arena_array(&p->arena, ended, sizeof *p->to);
+    p->results = arena_array(&p->arena, ended, sizeof *p->results);
+    for (uint32_t i = w->to_count; i-- > 0;) {
+        if (!is_at_end(&j->outcomes[i])) {
+            p->first = w->to[i]; /* in the end: the lowest */
+        }
+    }
+    p->to_count = left;
+    for (uint32_t i = 0; i < w->to_count; i++) {
+        if (is_at_end(&j->outcomes[i]) && !j->recorded[i]) {
+            part_add(p, w->to[i], result_of(j, i, now, duration_us));
+            j->recorded[i] = true;
+        }
+    }
+    slot_part(j->slot, p);
 }

@@ -172,6 +172,28 @@ static uint32_t batch_max(const struct run *r, const struct party *p)
     return theirs > 0 && theirs < most ? theirs : most;
 }
 
+/* The connection ended with recipients of the party unasked. Once it took a transaction, another
+ * connection will serve them; else they share what befell it, unless another host knows better. */
+static void leave_unasked(struct run *r, const struct party *p, bool was_accepted, uint32_t asked)
+{
+    struct outcome *all = r->j->outcomes;
+    bool share = !was_accepted &&
+                 (all[asked].kind == OUTCOME_LATER || all[asked].kind == OUTCOME_LATER_REPLY);
+
+    for (uint32_t i = 0; i < p->count; i++) {
+        uint32_t to = p->at[i];
+
+        if (outcome_is_final(&all[to]) || r->skip[to]) {
+            continue;
+        }
+        if (share) {
+            outcome_add(&all[to], &all[asked]);
+        } else {
+            r->tried[to] = false;
+        }
+    }
+}
+
 /* As many transactions as the party needs at this peer. */
 static void serve(struct run *r, const struct peer *key, const struct party *p, struct when by)
 {
@@ -208,7 +230,10 @@ static void serve(struct run *r, const struct peer *key, const struct party *p, 
             return;
         }
 
+        struct when began = clock_now();
         enum spoken how = run_transact(r, &m, at, by);
+
+        results_part(j, (clock_now().ns - began.ns) / 1000);
 
         for (uint32_t i = 0; i < m.to_count; i++) {
             more = more || how == SPOKEN_TO_THE_DEAD || m.to[i].fate == CLIENT_LATER;
@@ -216,7 +241,10 @@ static void serve(struct run *r, const struct peer *key, const struct party *p, 
         if (r->link->client.over) {
             peer_end(r->l, r->link);
             r->link = NULL;
-            more = more && how == SPOKEN_TO_THE_DEAD;
+            if (how != SPOKEN_TO_THE_DEAD) {
+                leave_unasked(r, p, m.accepted, at[0]);
+                more = false;
+            }
         }
     }
 }
@@ -234,7 +262,7 @@ static void ask_host(struct run *r, const struct host *h, struct party *p, struc
     }
     for (size_t k = 0; k < h->addr_count && !fiber_is_cancelled(); k++) {
         memset(r->tried, 0, count * sizeof *r->tried);
-        for (;;) {
+        while (!fiber_is_cancelled()) {
             party_next(r, h, &h->addrs[k], p);
             if (p->count == 0) {
                 break;

@@ -79,6 +79,8 @@ struct slot {
     bool answered;
 };
 
+struct record; /* record.c */
+
 /* A work with what only the queue reads. */
 struct queue_work {
     struct work work;
@@ -89,6 +91,8 @@ struct queue_work {
     struct date until;
     struct str site, text; /* in work.arena */
     struct slot *slot;
+    uint32_t parts;      /* that are being recorded */
+    struct record *last; /* its own record, which is done and waits for them */
 };
 
 static inline struct queue_work *queue_work_of(struct work *w)

@@ -57,6 +57,20 @@ struct work {
     struct link link;           /* for whoever holds it */
 };
 
+/* Recipients of a work that runs on, whose ends are known already: recorded now, so that a crash
+ * repeats what was in flight and no more (P1, PY-37). Its own arena holds all it points to. */
+struct work_part {
+    struct post post;
+    struct queue *queue;
+    struct work *work;
+    uint64_t message;
+    uint32_t count;
+    uint32_t *to;               /* indices in the message, rising */
+    struct rcpt_state *results; /* final ones, version already risen */
+    uint32_t first, to_count;   /* what is left of the work without them; to_count 0: nothing */
+    struct arena arena;
+};
+
 /* What preparing came to. The message is no longer stored: RESULTS with to_count 0. */
 enum prepared {
     PREPARED_READY,   /* `site` is filled; it may run */
@@ -122,6 +136,9 @@ void queue_reported(struct queue *q, uint64_t message);
 /* Hands back `done` with its results and asks for the next work of the same site under the same
  * plan. *ret NULL: the slot is given back; keep or close the connection. Never waits for long. */
 struct err slot_next(struct slot *s, struct work *done, struct work **ret, struct when by);
+/* Takes the part, made with MEM_NEW. The work stays delivery's; its last results, handed back
+ * later, are those of the other recipients. */
+void slot_part(struct slot *s, struct work_part *part);
 /* The connection could not be had or was lost before a transaction was accepted: counts toward site
  * rest (why: one sentence); results may be NULL: then the work was not attempted, waits until the
  * rest is over and spends no attempt. Ends the slot. */

@@ -20,9 +20,15 @@ struct record {
     struct store_commit commit;
     struct queue *queue;
     struct job *job;
+    struct work_part *part; /* NULL: all that is left of the job */
+    uint64_t message;
+    const uint32_t *to;
+    struct rcpt_state *results;
+    uint32_t to_count;
     struct store_change *changes;
     uint32_t count;
     uint32_t last_tries; /* that failed while the queue ended */
+    bool gives_up;
 };
 
 static void post_record(struct record *r);
@@ -175,24 +181,14 @@ static uint32_t regroup(struct work *w, struct job_spec **ret)
     return job_group(&m, w->to, w->to_count, &w->arena, ret);
 }
 
-static void finish(struct record *r)
+static void finish_job(struct queue *q, struct job *j)
 {
-    struct queue *q = r->queue;
-    struct job *j = r->job;
     struct work *w = j->work;
     uint64_t message = w->message;
     struct job_spec *specs = NULL;
-    uint32_t count = 0;
-    bool owed = false, retry;
+    uint32_t count = w->to_count > 0 ? regroup(w, &specs) : 0;
+    bool retry = j->flags & JOB_RETRY;
 
-    for (uint32_t i = 0; i < w->to_count; i++) {
-        count_result(q, &w->results[i]);
-        owed = owed || w->results[i].owed != OWED_NONE;
-    }
-    if (w->to_count > 0) {
-        count = regroup(w, &specs);
-    }
-    retry = j->flags & JOB_RETRY;
     job_free(q, j);
     for (uint32_t i = 0; i < count; i++) {
         struct job *next = job_new(q, message, &specs[i]);
@@ -203,12 +199,36 @@ static void finish(struct record *r)
         job_place(q, next);
         pump(q, q->vqueues[next->queue]);
     }
-    if (owed) {
-        owe(q, message);
-    }
-    consider(q, message);
     work_free(w);
-    busy_end(q);
+}
+
+/* What was recorded is no longer the job's. */
+static void finish_part(struct job *j, const struct work_part *p)
+{
+    if (p->to_count > 0) {
+        j->first = p->first;
+        j->to_count = p->to_count;
+    }
+}
+
+static void finish(struct record *r)
+{
+    struct queue *q = r->queue;
+    bool owed = false;
+
+    for (uint32_t i = 0; i < r->to_count; i++) {
+        count_result(q, &r->results[i]);
+        owed = owed || r->results[i].owed != OWED_NONE;
+    }
+    if (r->part != NULL) {
+        finish_part(r->job, r->part);
+    } else {
+        finish_job(q, r->job);
+    }
+    if (owed) {
+        owe(q, r->message);
+    }
+    consider(q, r->message);
 }
 
 /* ---- the commit ---- */
@@ -216,21 +236,20 @@ static void finish(struct record *r)
 /* What is stored now under each change; a recipient that is final there keeps its end. */
 static struct err rebase(struct record *r)
 {
-    struct work *w = r->job->work;
     struct parcel *p;
-    struct err e = store_fetch(r->queue->store, w->message, &p, WHEN_NEVER);
+    struct err e = store_fetch(r->queue->store, r->message, &p, WHEN_NEVER);
 
     if (e.code != OK) {
         return e;
     }
     r->count = 0;
-    for (uint32_t i = 0; i < w->to_count && w->to[i] < p->message.to_count; i++) {
-        const struct rcpt_state *now = &p->message.to[w->to[i]].state;
+    for (uint32_t i = 0; i < r->to_count && r->to[i] < p->message.to_count; i++) {
+        const struct rcpt_state *now = &p->message.to[r->to[i]].state;
 
         if (now->status == RCPT_WAITING) {
-            w->results[i].version = now->version + 1;
-            r->changes[r->count++] = (struct store_change){w->message, w->to[i], now->version,
-                                                           &w->results[i]};
+            r->results[i].version = now->version + 1;
+            r->changes[r->count++] = (struct store_change){r->message, r->to[i], now->version,
+                                                           &r->results[i]};
         }
     }
     r->commit.changes = r->changes;
@@ -239,22 +258,36 @@ static struct err rebase(struct record *r)
     return ERR_OK;
 }
 
+/* Done with: finished, or (gives_up) lost with the process; the next one attempts the job again. A
+ * job's own record waits for those of its parts, which need the job. */
 static void put_away(struct record *r)
 {
-    finish(r);
-    mem_free(r->changes);
-    mem_free(r);
-}
-
-/* The result is lost with the process; the next one attempts the job again. */
-static void give_up(struct record *r)
-{
+    struct queue_work *w = queue_work_of(r->job->work);
     struct queue *q = r->queue;
+    struct record *last = NULL;
 
-    put_back(q, r->job);
+    if (r->part == NULL && w->parts > 0) {
+        w->last = r;
+        return;
+    }
+    if (r->part != NULL && --w->parts == 0) {
+        last = w->last;
+    }
+    if (!r->gives_up) {
+        finish(r);
+    } else if (r->part == NULL) {
+        put_back(q, r->job);
+    }
+    if (r->part != NULL) {
+        arena_done(&r->part->arena);
+        mem_free(r->part);
+    }
     mem_free(r->changes);
     mem_free(r);
     busy_end(q);
+    if (last != NULL) {
+        put_away(last);
+    }
 }
 
 /* What was not stored: on top of what is stored now, or the same again after a while. */
@@ -269,7 +302,7 @@ static void repair(void *arg)
     if (e.code != OK && e.code != ERR_NOT_FOUND) {
         char text[128];
 
-        event_raise(&ev_result_unstored, f_message(r->job->message),
+        event_raise(&ev_result_unstored, f_message(r->message),
                     f_text(err_say(e, text, sizeof text)));
         (void)fiber_sleep(when_after(STORE_AGAIN_MS), WHEN_NEVER);
         r->last_tries += r->queue->stopping;
@@ -277,7 +310,8 @@ static void repair(void *arg)
     if (e.code == ERR_NOT_FOUND || r->count == 0) {
         put_away(r); /* the message has ended another way */
     } else if (r->last_tries >= LAST_TRIES_MAX) {
-        give_up(r);
+        r->gives_up = true;
+        put_away(r);
     } else {
         post_record(r);
     }
@@ -324,6 +358,26 @@ static void keep_apart(struct queue *q, const struct job *self, struct rcpt_stat
     }
 }
 
+static void begin(struct record *r)
+{
+    busy_begin(r->queue);
+    r->count = r->to_count;
+    r->changes = mem_array(r->to_count, sizeof *r->changes);
+    for (uint32_t i = 0; i < r->to_count; i++) {
+        struct rcpt_state *s = &r->results[i];
+
+        if (s->status == RCPT_WAITING) {
+            keep_apart(r->queue, r->job, s);
+        }
+        r->changes[i] = (struct store_change){r->message, r->to[i], s->version - 1, s};
+    }
+    if (r->count == 0) {
+        put_away(r); /* the message is no longer stored, or its parts were all */
+        return;
+    }
+    post_record(r);
+}
+
 void record(struct queue *q, struct job *j)
 {
     struct work *w = j->work;
@@ -332,22 +386,35 @@ void record(struct queue *q, struct job *j)
     j->state = JOB_RECORDING;
     j->reason = WAIT_RECORDING;
     job_timer(q, j);
-    busy_begin(q);
     r->queue = q;
     r->job = j;
-    r->count = w->to_count;
-    r->changes = mem_array(w->to_count, sizeof *r->changes);
-    for (uint32_t i = 0; i < w->to_count; i++) {
-        struct rcpt_state *s = &w->results[i];
+    r->message = w->message;
+    r->to = w->to;
+    r->results = w->results;
+    r->to_count = w->to_count;
+    begin(r);
+}
 
-        if (s->status == RCPT_WAITING) {
-            keep_apart(q, j, s);
-        }
-        r->changes[i] = (struct store_change){w->message, w->to[i], s->version - 1, s};
-    }
-    if (r->count == 0) {
-        put_away(r); /* the message is no longer stored */
-        return;
-    }
-    post_record(r);
+static void part_here(struct post *p)
+{
+    struct work_part *part = CONTAINER_OF(p, struct work_part, post);
+    struct queue_work *w = queue_work_of(part->work);
+    struct record *r = MEM_NEW(struct record);
+
+    w->parts++;
+    r->job = w->job;
+    r->queue = part->queue;
+    r->part = part;
+    r->message = part->message;
+    r->to = part->to;
+    r->results = part->results;
+    r->to_count = part->count;
+    begin(r);
+}
+
+void slot_part(struct slot *s, struct work_part *part)
+{
+    part->post.run = part_here;
+    part->queue = s->queue;
+    loop_post(s->queue->home, &part->post);
 }

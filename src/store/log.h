@@ -24,7 +24,7 @@ enum {
     SPARE_WANTED = RESERVED_SEGMENTS + 1, /* and one for what comes next */
     SPARE_KEPT = 8,                       /* more are removed */
     PIECE_DATA_BYTES = 64 * 1024 - RECORD_HEAD_BYTES,
-    LAZY_MS = 100,
+    LAZY_MS = 50, /* P1 promises 100: half of it for the flush */
     LAZY_COUNT = 256,
     BATCH_BYTES_SOFT = 4 * 1024 * 1024, /* a batch takes no further commit beyond this */
     SEGMENT_BYTES_MAX = 1 << 30,

@@ -75,8 +75,8 @@ struct store_commit {
     struct post done;
     struct loop *reply;
     struct err result;
-    bool lazy;                      /* a result: may wait 100 ms, or until 256 wait, for company */
-    struct parcel *const *messages; /* new: message.id set, `head` filled */
+    bool lazy;                        /* a result: may wait 50 ms, or until 256 wait, for company */
+    struct parcel *const *messages;   /* new: message.id set, `head` filled */
     struct store_body *const *bodies; /* for each message what follows its head, or NULL */
     uint32_t message_count;
     const struct store_change *changes;

@@ -13,7 +13,7 @@ from shimlog import OPS, Disk
 from yard import Failure, Load, Yard
 
 FOREVER = 0xFFFFFFFF
-FULL_MIX = (0, 0, 0, 0, 0, 0, 1, 0)  # all mail waits
+FULL_MIX = (0, 0, 0, 0, 0, 0, 1, 0, 0)  # all mail waits
 
 
 def bit(*names):
@@ -121,7 +121,7 @@ def disk_full(c):
     end = time.monotonic() + 15
     while c.load.missing() and time.monotonic() < end:
         time.sleep(0.1)
-    c.load.mix = (1, 0, 0, 0, 0, 0, 0, 0)
+    c.load.mix = (1, 0, 0, 0, 0, 0, 0, 0, 0)
     end = time.monotonic() + 15
     while len(c.load.answered()) == before and time.monotonic() < end:
         c.load.run(0.5)

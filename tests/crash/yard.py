@@ -36,7 +36,7 @@ queue:
     sink: {{ type: relay, address: 127.0.0.1, port: {sink}, protocol: smtp }}
     nowhere: {{ type: relay, address: 127.0.0.1, port: 1, protocol: smtp }}
   connection:
-    default: {{ rest: [1s], timeout: {{ connect: 5s }} }}
+    default: {{ rest: [1s], rcpts-per-transaction: 10, timeout: {{ connect: 5s }} }}
     nowhere: {{ rest: [1h] }}
   strategy:
     schedule:
@@ -184,7 +184,7 @@ class Load:
         self.wide_left = 0
         self.pause_s = 0.0
         self.stay = 0.0
-        self.mix = (60, 10, 1, 6, 5, 9, 4, 5)
+        self.mix = (60, 10, 1, 6, 5, 9, 4, 5, 1)
 
     def make(self):
         rng = self.rng
@@ -192,7 +192,7 @@ class Load:
         self.made += 1
         m.token = f"{self.made:06d}" + "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=6))
         kinds = rng.choices((["ok"], ["ok", "ok", "ok"], ["slow"], ["no"], ["ok", "no"], ["grey"],
-                             ["late"], ["ok", "grey", "late"]), self.mix)[0]
+                             ["late"], ["ok", "grey", "late"], ["slow"] * 40), self.mix)[0]
         if "late" in kinds:
             self.late_left -= 1
             if self.late_left < 0:
@@ -214,10 +214,10 @@ class Load:
         return m, content.replace(b"\r\n.", b"\r\n..") + b".\r\n"
 
     def make_wide(self):
-        """Many recipients that stay: they make the index long, and checkpoints rare."""
+        """Many recipients that stay: they make the index long, and checkpoints rare. The first
+        thousands are tried again, and deferred at once, after each start."""
         m, content = self.make()
-        count = 900 if self.wide_left < 80 else 1  # the first are tried again after each start
-        m.to = [f"stay-{i}-{m.token}@nowhere.example" for i in range(count)]
+        m.to = [f"stay-{i}-{m.token}@nowhere.example" for i in range(900)]
         return m, content
 
     async def converse(self, end):
