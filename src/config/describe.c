@@ -72,7 +72,7 @@ static void manual_table(const struct setting_table *table, struct buf *out)
         [TABLE_ONE] = "", [TABLE_NAMED] = ".NAME", [TABLE_LIST] = " (a list)"};
 
     buf_printf(out, "\n## %s%s\n\n%s\n\n", table->key[0] != '\0' ? table->key : "Top level",
-               suffix[table->kind], table->prose);
+               table->is_by_ip ? ".ADDRESS" : suffix[table->kind], table->prose);
     buf_put(out, STR("| key | value | default | takes effect at | meaning |\n"
                      "|---|---|---|---|---|\n"));
     for (size_t i = 0; i < table->row_count; i++) {
@@ -194,6 +194,9 @@ static void schema_item(const struct setting *row, struct buf *out)
         }
         buf_byte(out, ']');
         break;
+    case SETTING_TARGET:
+        buf_put(out, STR("\"$ref\":\"#/$defs/target\""));
+        break;
     case SETTING_SECRET:
         buf_put(out, STR("\"$ref\":\"#/$defs/secret\""));
         break;
@@ -265,8 +268,10 @@ static void schema_objects(struct arena *a, const struct setting_table *table, s
     add_rows(a, &object, table);
     buf_put(out, STR("{\"description\":"));
     json_str(out, str_of(table->prose));
-    buf_put(out, table->kind == TABLE_LIST
-                     ? STR(",\"type\":[\"array\",\"null\"],\"items\":{")
+    buf_put(out, table->kind == TABLE_LIST ? STR(",\"type\":[\"array\",\"null\"],\"items\":{")
+                 : table->is_by_ip
+                     ? STR(",\"type\":[\"object\",\"null\"],\"propertyNames\":{\"pattern\":"
+                           "\"^[0-9A-Fa-f:.]{2,45}$\"},\"additionalProperties\":{")
                      : STR(",\"type\":[\"object\",\"null\"],\"propertyNames\":{\"pattern\":"
                            "\"^[A-Za-z0-9._-]{1,32}$\"},\"additionalProperties\":{"));
     schema_keys(a, &object, out);
@@ -295,6 +300,12 @@ void config_schema(const struct setting_table *const *tables, size_t count, stru
         "{\"type\":\"object\",\"additionalProperties\":false,\"minProperties\":1,"
         "\"maxProperties\":1,\"properties\":{\"file\":{\"type\":\"string\"},"
         "\"env\":{\"type\":\"string\"}}}]},"
+        "\"target\":{\"anyOf\":[{\"type\":\"string\"},"
+        "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"address\"],"
+        "\"properties\":{\"address\":{\"type\":\"string\"},"
+        "\"port\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":65535},"
+        "\"priority\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":65535},"
+        "\"weight\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":65535}}}]},"
         "\"rules\":{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"minItems\":1,"
         "\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
         "\"if\":{\"type\":\"string\"},\"use\":{\"type\":\"string\"},"

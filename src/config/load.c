@@ -317,6 +317,22 @@ static bool name_is_free(const struct table_state *state, struct str name)
     return true;
 }
 
+static void read_object_by_ip(struct load *l, struct table_state *state, struct scope *s,
+                              const struct yaml_pair *pair)
+{
+    struct addr ip;
+    char usual[ADDR_BYTES];
+
+    if (!addr_parse_ip(pair->key, &ip)) {
+        fault_error(l->faults, pair->at, "%s: \"%.*s\" is no IP address", state->table->key,
+                    STR_ARG(str_head(pair->key, 80)));
+        fault_hint(l->faults, "write 192.0.2.1, or \"2001:db8::1\" in quotes");
+        return;
+    }
+    read_object(l, state, s, arena_dup(&l->config->arena, addr_print_ip(&ip, usual)), pair->at,
+                pair->value, false);
+}
+
 static void state_grow(struct load *l, struct table_state *state, size_t more)
 {
     struct config_object *objects = arena_array(&l->config->arena, state->count + more + 1,
@@ -352,6 +368,8 @@ static void read_objects(struct load *l, struct table_state *state, const struct
 
         if (is_list) {
             read_object(l, state, &s, STR_EMPTY, node->items[i]->at, node->items[i], false);
+        } else if (table->is_by_ip) {
+            read_object_by_ip(l, state, &s, pair);
         } else if (!name_is_good(pair->key)) {
             fault_error(l->faults, pair->at,
                         "%s: a name must have 1 to %d letters, digits, "

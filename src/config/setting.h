@@ -88,6 +88,14 @@ struct secret {
     bool is_given;
 };
 
+/* One of several hosts that serve the same: a name, or { address, port, priority, weight }. */
+struct target {
+    struct str host;
+    uint32_t port;     /* 0: not given */
+    uint32_t priority; /* the smallest first */
+    uint32_t weight;   /* among those of one priority; 0: only after all others */
+};
+
 /* All lists look alike: items, count. */
 struct str_list {
     const struct str *items;
@@ -103,6 +111,10 @@ struct cidr_list {
 };
 struct duration_list { /* milliseconds */
     const int64_t *items;
+    size_t count;
+};
+struct target_list {
+    const struct target *items;
     size_t count;
 };
 struct rules {
@@ -130,6 +142,7 @@ enum setting_type {
     SETTING_CIDR,       /* 10.0.0.0/8                                       struct cidr */
     SETTING_FILE,       /* a file to be read: a warning when it is missing  struct str */
     SETTING_PATH,       /* a path that need not exist                       struct str */
+    SETTING_TARGET,     /* a host, or {address, port, priority, weight}     struct target */
     SETTING_SECRET,     /* text, {file: PATH} or {env: NAME}                struct secret */
     SETTING_EXPRESSION, /* see design section 8                             struct expression */
     SETTING_RULES,      /* a list of if, use, then, else                    struct rules */
@@ -174,7 +187,8 @@ struct setting_table {
     const char *builtin; /* NAMED: YAML of objects for names that are not declared, or NULL */
     const struct setting *rows;
     size_t row_count;
-    size_t size; /* of the struct */
+    size_t size;   /* of the struct */
+    bool is_by_ip; /* NAMED: each name is an IP address, and stands in its usual spelling */
     /* What concerns several keys or tables, or NULL. Called also when other tables have errors
      * (their members then hold defaults). */
     void (*check)(const struct config *cfg, struct faults *faults);
@@ -199,6 +213,7 @@ struct setting_table {
 #define SETTING_C_CIDR          struct cidr
 #define SETTING_C_FILE          struct str
 #define SETTING_C_PATH          struct str
+#define SETTING_C_TARGET        struct target
 #define SETTING_C_SECRET        struct secret
 #define SETTING_C_EXPRESSION    struct expression
 #define SETTING_C_RULES         struct rules
@@ -212,6 +227,7 @@ struct setting_table {
 #define SETTING_LIST_C_ADDRESS  struct addr_list
 #define SETTING_LIST_C_IP       struct addr_list
 #define SETTING_LIST_C_CIDR     struct cidr_list
+#define SETTING_LIST_C_TARGET   struct target_list
 #define SETTING_LIST_C_FILE     struct str_list
 #define SETTING_LIST_C_PATH     struct str_list
 

@@ -256,6 +256,8 @@ static const struct kind kinds[] = {
                       read_cidr},
     [SETTING_FILE] = {"a file to read", sizeof(struct str), value_read_path},
     [SETTING_PATH] = {"a path", sizeof(struct str), value_read_path},
+    [SETTING_TARGET] = {"a host or {address, port, priority, weight}", sizeof(struct target),
+                        value_read_target},
     [SETTING_SECRET] = {"a text, {file: PATH} or {env: NAME}", sizeof(struct secret),
                         value_read_secret},
     [SETTING_EXPRESSION] = {"an expression", sizeof(struct expression), read_expression},
@@ -280,7 +282,8 @@ static bool node_is_good(struct value_reading *v, const struct setting *row,
 {
     bool is_rule = row->type == SETTING_EXPRESSION || row->type == SETTING_RULES;
 
-    if (is_rule || (row->type == SETTING_SECRET && node->kind == YAML_MAP)) {
+    if (is_rule ||
+        ((row->type == SETTING_SECRET || row->type == SETTING_TARGET) && node->kind == YAML_MAP)) {
         return true; /* they say it better themselves */
     }
     if (node->tag.len > 0) {
@@ -343,6 +346,7 @@ static bool item_eq(enum setting_type type, const void *a, const void *b)
     const struct cidr *ca = a, *cb = b;
     const struct secret *ta = a, *tb = b;
     const struct expression *ea = a, *eb = b;
+    const struct target *ha = a, *hb = b;
 
     switch (type) {
     case SETTING_STRING:
@@ -359,6 +363,9 @@ static bool item_eq(enum setting_type type, const void *a, const void *b)
         return addr_eq(a, b);
     case SETTING_CIDR:
         return ca->bits == cb->bits && addr_eq(&ca->net, &cb->net);
+    case SETTING_TARGET:
+        return str_eq(ha->host, hb->host) && ha->port == hb->port && ha->priority == hb->priority &&
+               ha->weight == hb->weight;
     case SETTING_SECRET:
         return ta->is_given == tb->is_given && str_eq(ta->text, tb->text);
     case SETTING_EXPRESSION:

@@ -1,4 +1,5 @@
 /* Texts: names, hosts, addresses of mail, paths and secrets. */
+#include "base/check.h"
 #include "config/hint.h"
 #include "config/source.h"
 #include "config/value_kinds.h"
@@ -198,6 +199,80 @@ static bool read_secret_elsewhere(struct value_reading *v, const struct yaml *no
                               "is empty or too long");
     }
     return true;
+}
+
+/* ---- one of several hosts ---- */
+
+static const struct {
+    const char *key;
+    size_t offset;
+    uint64_t min, max;
+} target_numbers[] = {
+    {"port", offsetof(struct target, port), 1, 65535},
+    {"priority", offsetof(struct target, priority), 0, 65535},
+    {"weight", offsetof(struct target, weight), 0, 65535},
+};
+
+static bool read_target_number(struct value_reading *v, const struct yaml_pair *pair,
+                               struct target *ret)
+{
+    struct hint_words words = {.given = pair->key};
+    uint64_t n = 0;
+
+    hint_word_try(&words, STR("address"));
+    for (size_t i = 0; i < COUNT_OF(target_numbers); i++) {
+        hint_word_try(&words, str_of(target_numbers[i].key));
+        if (!str_eq(pair->key, str_of(target_numbers[i].key))) {
+            continue;
+        }
+        if (pair->value->kind != YAML_TEXT || !str_to_u64(pair->value->text, &n) ||
+            n < target_numbers[i].min || n > target_numbers[i].max) {
+            fault_error(v->faults, pair->value->at, "%.*s: %s must be %llu to %llu",
+                        STR_ARG(v->key), target_numbers[i].key,
+                        (unsigned long long)target_numbers[i].min,
+                        (unsigned long long)target_numbers[i].max);
+            return false;
+        }
+        *(uint32_t *)(void *)((char *)ret + target_numbers[i].offset) = (uint32_t)n;
+        return true;
+    }
+    fault_error(v->faults, pair->at,
+                "%.*s: a host has no \"%.*s\", only address, port, priority and weight",
+                STR_ARG(v->key), STR_ARG(str_head(pair->key, 80)));
+    if (hint_word_found(&words)) {
+        fault_hint(v->faults, "did you mean %.*s?", STR_ARG(words.best));
+    }
+    return false;
+}
+
+bool value_read_target(struct value_reading *v, const struct setting *row, const struct yaml *node,
+                       void *member)
+{
+    struct setting host = {.type = SETTING_HOST};
+    struct target t = {.weight = 1};
+    bool ok = true;
+
+    (void)row;
+    if (node->kind == YAML_MAP) {
+        const struct yaml_pair *address = yaml_get(node, STR("address"));
+
+        if (address == NULL || address->value->kind != YAML_TEXT) {
+            fault_error(v->faults, node->at, "%.*s: each host needs an address", STR_ARG(v->key));
+            return false;
+        }
+        ok = value_read_hostname(v, &host, address->value, &t.host);
+        for (size_t i = 0; i < node->count; i++) {
+            if (&node->pairs[i] != address) {
+                ok = read_target_number(v, &node->pairs[i], &t) && ok;
+            }
+        }
+    } else {
+        ok = value_read_hostname(v, &host, node, &t.host);
+    }
+    if (ok) {
+        memcpy(member, &t, sizeof t);
+    }
+    return ok;
 }
 
 bool value_read_secret(struct value_reading *v, const struct setting *row, const struct yaml *node,

@@ -1,5 +1,5 @@
 /*
- * hosts: where a job may be delivered: MX or the relay's name to a list of hosts with addresses.
+ * hosts: where a job may be delivered: MX or the relay's names to a list of hosts with addresses.
  *
  * 1. A host is ourselves when it has our name, or an address and port that we listen on. It and all
  *    hosts of an equal or larger preference value are left out (RFC 5321 section 5.1).
@@ -11,37 +11,66 @@
 #include "delivery/part.h"
 #include "dns/dns.h"
 #include "mail/address.h"
+#include "runtime/random.h"
 
 enum { RELAY_ADDRESSES_MAX = 10 };
 
-static void one_host(struct job *j, struct str name, const struct addr *addrs, size_t count)
+static void host_put(struct host *h, struct arena *a, struct str name, const struct addr *addrs,
+                     size_t count, uint16_t port)
 {
-    struct host *h = ARENA_NEW(&j->work->arena, struct host);
-
     h->name = name;
     h->addr_count = count;
-    h->addrs = arena_array(&j->work->arena, count, sizeof *h->addrs);
+    h->addrs = arena_array(a, count, sizeof *h->addrs);
     for (size_t i = 0; i < count; i++) {
         h->addrs[i] = addrs[i];
-        h->addrs[i].port = j->route->port;
+        h->addrs[i].port = port;
     }
-    j->hosts = h;
-    j->host_count = 1;
+}
+
+/* The route's targets in the order of this attempt. */
+static const struct plan_target **targets_of(struct job *j)
+{
+    const struct plan_route *r = j->route;
+    struct arena *a = &j->work->arena;
+    const struct plan_target **ret = arena_array(a, r->target_count, sizeof(void *));
+    uint64_t *chance;
+    uint32_t *order;
+
+    if (r->target_count == 1) {
+        ret[0] = &r->targets[0];
+        return ret;
+    }
+    chance = arena_array(a, r->target_count, sizeof *chance);
+    order = arena_array(a, r->target_count, sizeof *order);
+    for (size_t i = 0; i < r->target_count; i++) {
+        chance[i] = random_u64();
+    }
+    plan_targets_order(r, chance, order);
+    for (size_t i = 0; i < r->target_count; i++) {
+        ret[i] = &r->targets[order[i]];
+    }
+    return ret;
 }
 
 bool hosts_known(struct job *j)
 {
     const struct route_settings *r = j->route->settings;
-    struct addr at;
 
-    if (r->type == ROUTE_LOCAL && r->deliver == DELIVER_MAILDIR) {
+    if (r->type == ROUTE_LOCAL && r->deliver != DELIVER_LMTP) {
         return true;
     }
-    if (r->type != ROUTE_MX && addr_parse_ip(r->address, &at)) {
-        one_host(j, r->address, &at, 1);
-        return true;
+    if (!j->route->targets_are_known) {
+        return false;
     }
-    return false;
+    const struct plan_target **targets = targets_of(j);
+
+    j->host_count = j->route->target_count;
+    j->hosts = arena_array(&j->work->arena, j->host_count, sizeof *j->hosts);
+    for (size_t i = 0; i < j->host_count; i++) {
+        host_put(&j->hosts[i], &j->work->arena, targets[i]->host, &targets[i]->ip, 1,
+                 targets[i]->port);
+    }
+    return true;
 }
 
 static struct outcome host_outcome(const struct job *j, const struct dns_host *found,
@@ -102,17 +131,27 @@ static bool some_has_address(const struct job *j, struct outcome *ret)
 static bool relay_find(struct job *j, struct outcome *ret, struct when by)
 {
     struct arena *a = &j->work->arena;
-    struct str name = j->route->settings->address;
-    struct dns_host found;
+    const struct plan_target **targets = targets_of(j);
 
-    if (dns_host(j->l->d->options.dns, name, DNS_IPV4_FIRST, RELAY_ADDRESSES_MAX, true, a, &found,
-                 by)
-            .code) {
-        return false;
-    }
-    one_host(j, name, found.addrs, found.count);
-    if (found.kind != DNS_HOST_FOUND) {
-        j->hosts[0].failure = host_outcome(j, &found, name, false);
+    j->hosts = arena_array(a, j->route->target_count, sizeof *j->hosts);
+    for (j->host_count = 0; j->host_count < j->route->target_count; j->host_count++) {
+        const struct plan_target *t = targets[j->host_count];
+        struct host *h = &j->hosts[j->host_count];
+        struct dns_host found = {.kind = DNS_HOST_FOUND, .addrs = NULL};
+
+        if (t->ip.family != 0) {
+            host_put(h, a, t->host, &t->ip, 1, t->port);
+            continue;
+        }
+        if (dns_host(j->l->d->options.dns, t->host, DNS_IPV4_FIRST, RELAY_ADDRESSES_MAX, true, a,
+                     &found, by)
+                .code) {
+            return false;
+        }
+        host_put(h, a, t->host, found.addrs, found.count, t->port);
+        if (found.kind != DNS_HOST_FOUND) {
+            h->failure = host_outcome(j, &found, t->host, false);
+        }
     }
     return some_has_address(j, ret);
 }
@@ -136,7 +175,9 @@ static bool literal_find(struct job *j, struct outcome *ret)
                           j->domain);
         return false;
     }
-    one_host(j, j->domain, &at, 1);
+    j->hosts = ARENA_NEW(&j->work->arena, struct host);
+    j->host_count = 1;
+    host_put(j->hosts, &j->work->arena, j->domain, &at, 1, j->route->port);
     if (o->is_own_address(o->ctx, &j->hosts[0].addrs[0])) {
         *ret = loops_back(j);
         return false;

@@ -5,7 +5,6 @@
 #include "delivery/events.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
-#include "runtime/random.h"
 #include "runtime/stream.h"
 #include "tls/tls.h"
 
@@ -202,18 +201,21 @@ static void tell_failed(const struct event_kind *kind, const struct peer *key,
                 f_text(why->text));
 }
 
-/* One of the configured addresses of the host's family, by chance; else the kernel chooses. */
-static struct addr source_of(const struct connection_settings *c, uint8_t family)
+/* No connection: whose fault it is. */
+static struct outcome not_connected(const struct peer *key, struct err e, struct arena *a)
 {
-    struct addr from = {0};
-    uint32_t seen = 0;
+    char room[160], at[ADDR_BYTES];
+    struct str text = err_say(e, room, sizeof room);
+    bool is_ours = e.code == ERR_SOURCE;
+    struct str shown = addr_print(is_ours ? &key->source : &key->to, at);
+    struct outcome o = outcome_of(OUTCOME_LATER, is_ours ? LAST_IO : LAST_CONNECTION,
+                                  err_status(e.code),
+                                  arena_printf(a, "connect %s %.*s: %.*s", is_ours ? "from" : "to",
+                                               STR_ARG(shown), STR_ARG(text)),
+                                  is_ours ? STR("localhost") : key->host);
 
-    for (size_t i = 0; i < c->source_ips.count; i++) {
-        if (c->source_ips.items[i].family == family && random_below(++seen) == 0) {
-            from = c->source_ips.items[i];
-        }
-    }
-    return from;
+    o.is_ours = is_ours;
+    return o;
 }
 
 static enum opened open_once(struct delivery_loop *l, const struct peer *key, bool in_the_clear,
@@ -222,17 +224,12 @@ static enum opened open_once(struct delivery_loop *l, const struct peer *key, bo
 {
     struct stream *s;
     struct peer_link *k;
-    struct err e = stream_connect(key->to, source_of(key->connection->settings, key->to.family), &s,
+    struct err e = stream_connect(key->to, key->source, &s,
                                   when_within(by, key->connection->settings->connect_ms));
     enum opened how;
 
     if (e.code) {
-        char room[160], at[ADDR_BYTES];
-        struct str text = err_say(e, room, sizeof room), to = addr_print(&key->to, at);
-
-        *why = outcome_of(OUTCOME_LATER, LAST_CONNECTION, err_status(e.code),
-                          arena_printf(a, "connect to %.*s: %.*s", STR_ARG(to), STR_ARG(text)),
-                          key->host);
+        *why = not_connected(key, e, a);
         return REFUSED_HERE;
     }
     l->connections++;
@@ -264,7 +261,7 @@ struct peer_link *peer_open(struct delivery_loop *l, const struct peer *key, str
         return NULL;
     }
     if (how != OPENED) {
-        tell_failed(&ev_connection_failed, key, why);
+        tell_failed(why->is_ours ? &ev_source_missing : &ev_connection_failed, key, why);
     }
     *next_host = how != REFUSED_HERE;
     return k;
@@ -274,10 +271,10 @@ struct peer_link *peer_open(struct delivery_loop *l, const struct peer *key, str
 
 static bool is_equal(const struct peer *a, const struct peer *b)
 {
-    return addr_eq(&a->to, &b->to) && a->lmtp == b->lmtp && a->implicit == b->implicit &&
-           a->tls == b->tls && a->plan == b->plan && a->connection == b->connection &&
-           a->tls_object == b->tls_object && str_eq(a->helo, b->helo) &&
-           (a->tls < PEER_VERIFIED || str_eq(a->host, b->host));
+    return addr_eq(&a->to, &b->to) && addr_eq(&a->source, &b->source) && a->lmtp == b->lmtp &&
+           a->implicit == b->implicit && a->tls == b->tls && a->plan == b->plan &&
+           a->connection == b->connection && a->tls_object == b->tls_object &&
+           str_eq(a->helo, b->helo) && (a->tls < PEER_VERIFIED || str_eq(a->host, b->host));
 }
 
 bool peer_serves(const struct peer_link *k, const struct peer *key)

@@ -25,7 +25,8 @@ enum peer_tls {
 };
 
 struct peer {
-    struct addr to;      /* from where, the connection object says */
+    struct addr to;
+    struct addr source;  /* family 0: the system chooses */
     bool lmtp, implicit; /* implicit: TLS from the first byte */
     enum peer_tls tls;
     struct str helo;

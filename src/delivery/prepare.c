@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "delivery/part.h"
 #include "runtime/clock.h"
+#include "smtp/reply.h"
 
 enum { STRATEGY_WAIT_MS = 60 * 1000, STORE_WAIT_MS = 60 * 1000 };
 
@@ -135,6 +136,8 @@ static void answer_ready(struct job *j)
 
     if (j->connections[0] != NULL) {
         w->rests = j->connections[0]->settings->rest;
+        w->turn_messages = j->connections[0]->settings->turn_messages;
+        w->turn_ms = j->connections[0]->settings->turn_ms;
     }
     queue_prepared(w, PREPARED_READY, site, WAIT_NO_SLOT, DATE_NEVER, STR_EMPTY);
 }
@@ -178,17 +181,62 @@ static void answer_over(struct job *j)
     queue_prepared(w, PREPARED_RESULTS, STR_EMPTY, WAIT_NOT_DUE, DATE_NEVER, STR_EMPTY);
 }
 
+/* The words of a route that rejects, as if a host had said them: an enhanced code may come first.
+ */
+static void reply_words(const struct job *j, const struct route_settings *r, struct outcome *ret)
+{
+    struct arena *a = &j->work->arena;
+    struct str line = arena_printf(a, "%u %.*s\r\n", r->reply_code, STR_ARG(r->reply_text));
+    struct reply_parser parser = {0};
+    struct reply said;
+    size_t used;
+
+    must(reply_parse(&parser, line, &used, &said) == REPLY_WHOLE);
+    ret->code = said.code;
+    ret->esc = said.esc;
+    ret->text = arena_dup(a, said.text);
+    reply_parser_done(&parser);
+}
+
+/* A route that leads nowhere says itself what becomes of its mail. */
+static bool route_answers(const struct job *j, struct outcome *ret)
+{
+    const struct route_settings *r = j->route->settings;
+
+    if (r->type == ROUTE_DISCARD) {
+        *ret = outcome_of(OUTCOME_DONE, LAST_NONE, "2.0.0", STR("discarded"), STR("localhost"));
+        return true;
+    }
+    if (r->type == ROUTE_REJECT) {
+        *ret = (struct outcome){.kind = r->reply_code / 100 == 5 ? OUTCOME_FAILED
+                                                                 : OUTCOME_LATER_REPLY,
+                                .error = LAST_REPLY,
+                                .host = STR("localhost")};
+        reply_words(j, r, ret);
+        return true;
+    }
+    return false;
+}
+
 /* All that needs no waiting. False: the answer was given. */
 static bool decide(struct job *j)
 {
     struct work *w = j->work;
+    struct outcome all;
 
     j->outcomes = arena_array(&w->arena, w->to_count, sizeof *j->outcomes);
     if (w->to_count == 0 || are_over(j)) {
         answer_over(j);
         return false;
     }
-    j->is_decided = decide_routes(j) && decide_rest(j);
+    if (!decide_routes(j)) {
+        return false;
+    }
+    if (route_answers(j, &all)) {
+        answer_results(j, &all);
+        return false;
+    }
+    j->is_decided = decide_rest(j);
     return j->is_decided;
 }
 

@@ -14,6 +14,7 @@
 #include "delivery/run_part.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
+#include "runtime/random.h"
 
 /* Recipients of one transaction, or of several after each other with the same peer. */
 struct party {
@@ -21,6 +22,7 @@ struct party {
     uint32_t count;
     const struct plan_connection *connection;
     const struct plan_tls *tls;
+    const struct plan_source *source; /* NULL: the system chooses */
 };
 
 /* ---- decisions for a host and address ---- */
@@ -32,36 +34,71 @@ static bool tls_is_stronger(const struct plan_tls *a, const struct plan_tls *b)
             b->settings->allow_invalid_certs);
 }
 
-/* False: there is no decision; the recipient waits, no attempt spent. */
-static bool decide_late(struct run *r, const struct host *h, const struct addr *to, uint32_t at,
-                        const struct plan_connection **connection, const struct plan_tls **tls)
+static struct subject subject_of(const struct run *r, const struct host *h, const struct addr *to,
+                                 uint32_t at)
 {
-    struct job *j = r->j;
-    struct arena *a = &j->work->arena;
-    const struct plan *plan = j->work->plan;
-    struct subject s = {.message = &j->work->parcel->message,
-                        .recipient = job_recipient(j, at),
-                        .facts = {.now = clock_date(), .mx = h->name, .remote_ip = *to}};
+    return (struct subject){.message = &r->j->work->parcel->message,
+                            .recipient = job_recipient(r->j, at),
+                            .facts = {.now = clock_date(), .mx = h->name, .remote_ip = *to}};
+}
+
+/* There is no decision: the recipient waits, no attempt spent. */
+static void undecided(struct run *r, const struct subject *s, const struct decision *d, uint32_t at)
+{
+    r->j->outcomes[at].text = d->why;
+    r->skip[at] = true;
+    event_raise(&ev_delivery_waits, f_message(r->j->work->message), f_rcpt(s->recipient->address),
+                f_reason(STR("strategy")), f_text(d->why));
+}
+
+/* NULL: undecided. */
+static const struct plan_connection *connection_for(struct run *r, struct subject *s, uint32_t at)
+{
+    const struct plan_connection *ret = r->j->connections[at];
     struct decision d = {0};
 
-    *connection = j->connections[at];
-    *tls = j->tls[at];
-    if (*connection == NULL) {
-        *connection = decide_connection(plan, &s, a, &d);
+    if (ret == NULL) {
+        ret = decide_connection(r->j->work->plan, s, &r->j->work->arena, &d);
     }
-    if (*connection != NULL && plan_is_late(plan, STRATEGY_TLS)) {
-        *tls = decide_tls(plan, &s, a, &d);
-        if (*tls != NULL && tls_is_stronger(j->tls[at], *tls)) {
-            *tls = j->tls[at];
+    if (ret == NULL) {
+        undecided(r, s, &d, at);
+    }
+    return ret;
+}
+
+static const struct plan_tls *tls_for(struct run *r, struct subject *s, uint32_t at)
+{
+    const struct plan_tls *early = r->j->tls[at], *ret = early;
+    struct decision d = {0};
+
+    if (plan_is_late(r->j->work->plan, STRATEGY_TLS)) {
+        ret = decide_tls(r->j->work->plan, s, &r->j->work->arena, &d);
+        if (ret == NULL) {
+            undecided(r, s, &d, at);
+        } else if (tls_is_stronger(early, ret)) {
+            ret = early;
         }
     }
-    if (*connection == NULL || *tls == NULL) {
-        j->outcomes[at].text = d.why;
-        event_raise(&ev_delivery_waits, f_message(j->work->message), f_rcpt(s.recipient->address),
-                    f_reason(STR("strategy")), f_text(d.why));
-        return false;
+    return ret;
+}
+
+/* By chance; but a connection at hand that would do for it all the same is not left for that. */
+static const struct plan_source *source_for(const struct run *r, const struct plan_connection *c,
+                                            const struct addr *to)
+{
+    const struct peer *at_hand = r->link != NULL ? &r->link->key : NULL;
+
+    if (c->source_count == 0) {
+        return NULL;
     }
-    return true;
+    if (at_hand != NULL && at_hand->connection == c && addr_eq(&at_hand->to, to)) {
+        for (size_t i = 0; i < c->source_count; i++) {
+            if (addr_eq_ip(&c->sources[i].ip, &at_hand->source)) {
+                return &c->sources[i];
+            }
+        }
+    }
+    return plan_source_for(c, to->family, random_u64());
 }
 
 /* The next recipients that are to be served at this address together; count 0: no more. */
@@ -72,24 +109,30 @@ static void party_next(struct run *r, const struct host *h, const struct addr *t
 
     ret->count = 0;
     for (uint32_t i = 0; i < j->work->to_count; i++) {
+        struct subject s;
         const struct plan_connection *connection;
         const struct plan_tls *tls;
 
         if (outcome_is_final(&j->outcomes[i]) || r->skip[i] || r->tried[i]) {
             continue;
         }
-        if (!decide_late(r, h, to, i, &connection, &tls)) {
-            r->skip[i] = true;
+        s = subject_of(r, h, to, i);
+        connection = connection_for(r, &s, i);
+        if (connection == NULL || (ret->count > 0 && connection != ret->connection)) {
             continue;
         }
         if (ret->count == 0) {
             ret->connection = connection;
-            ret->tls = tls;
+            ret->source = source_for(r, connection, to);
         }
-        if (connection == ret->connection && tls == ret->tls) {
-            r->tried[i] = true;
-            ret->at[ret->count++] = i;
+        s.facts.local_ip = ret->source != NULL ? ret->source->ip : (struct addr){0};
+        tls = tls_for(r, &s, i);
+        if (tls == NULL || (ret->count > 0 && tls != ret->tls)) {
+            continue;
         }
+        ret->tls = tls;
+        r->tried[i] = true;
+        ret->at[ret->count++] = i;
     }
 }
 
@@ -115,11 +158,13 @@ static struct peer peer_of(const struct run *r, const struct host *h, const stru
     const struct route_settings *route = r->j->route->settings;
 
     return (struct peer){.to = *to,
+                         .source = p->source != NULL ? p->source->ip : (struct addr){0},
                          .lmtp = route->type == ROUTE_LOCAL ||
                                  (route->type == ROUTE_RELAY && route->protocol == PROTOCOL_LMTP),
                          .implicit = route->type == ROUTE_RELAY && route->tls_implicit,
                          .tls = tls_of(route, p->tls->settings),
-                         .helo = p->connection->ehlo_hostname,
+                         .helo = p->source != NULL ? p->source->ehlo_hostname
+                                                   : p->connection->ehlo_hostname,
                          .host = h->name,
                          .connection = p->connection,
                          .tls_object = p->tls,
@@ -153,7 +198,7 @@ static struct peer_link *link_for(struct run *r, const struct peer *key, const s
         r->link = peer_open(r->l, key, &j->work->arena, &why, &next_host, by);
     }
     if (r->link == NULL) {
-        r->why = why.text;
+        r->why = why.is_ours ? r->why : why.text;
         for (uint32_t i = 0; i < p->count; i++) {
             outcome_add(&j->outcomes[p->at[i]], &why);
             r->skip[p->at[i]] = next_host;

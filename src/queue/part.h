@@ -65,8 +65,10 @@ struct slot {
     struct when since;   /* of this turn */
     uint32_t messages;   /* in this turn */
     uint32_t recipients;
-    bool accepted;         /* a transaction was, since the last exchange */
-    int64_t slowest_ms;    /* longest wait since the last exchange */
+    bool accepted;          /* a transaction was, since the last exchange */
+    int64_t slowest_ms;     /* longest wait since the last exchange */
+    uint32_t turn_messages; /* at the end of which others have theirs */
+    int64_t turn_ms;
     int64_t slow_after_ms; /* copied: delivery reads it on its own loop */
     bool counted_new;      /* it counts among those of sites that are not proven */
     bool slow;             /* one wait took longer than slow-after */

@@ -50,7 +50,9 @@ struct work {
     void *prepared;    /* delivery's: decisions, hosts */
     void (*prepared_free)(void *prepared);
     struct duration_list
-        rests; /* from the connection object: how long its site rests; may be empty */
+        rests;              /* from the connection object: how long its site rests; may be empty */
+    uint32_t turn_messages; /* likewise: how much of a slot's time it has; 0: as usual */
+    int64_t turn_ms;
     struct rcpt_state *results; /* delivery's answer: to_count new states, version already risen */
     struct arena arena;         /* lives as long as the work; results' texts go here */
     bool expiring;              /* it was due only because its time is over (PY-20) */

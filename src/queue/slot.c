@@ -137,6 +137,8 @@ void slot_start(struct queue *q, struct vqueue *v, struct berth *b)
     s->since = clock_now();
     s->recipients = w->work.to_count;
     s->slow_after_ms = v->shares.slow_after_ms;
+    s->turn_messages = w->work.turn_messages ? w->work.turn_messages : SLOT_MESSAGES_MAX;
+    s->turn_ms = w->work.turn_ms ? w->work.turn_ms : SLOT_MS_MAX;
     berth_claim(b);
     unberth(q, w->job);
     scout_runs(w->job);
@@ -184,8 +186,8 @@ static void give_back(struct slot *s)
 static bool turn_is_over(const struct slot *s)
 {
     const struct turns *t = &s->vqueue->ready;
-    bool spent = s->messages >= SLOT_MESSAGES_MAX ||
-                 clock_now().ns - s->since.ns >= SLOT_MS_MAX * NS_PER_MS;
+    bool spent = s->messages >= s->turn_messages ||
+                 clock_now().ns - s->since.ns >= s->turn_ms * NS_PER_MS;
 
     /* Others wait: ready jobs that are neither parked nor of our own berth. */
     return spent && t->jobs - t->parked > s->berth->count;

@@ -256,6 +256,9 @@ struct err net_connect(struct addr to, struct addr from, struct transport **ret,
     if (way == NET_UNREACHABLE || (from.family != 0 && from.family != to.family)) {
         return err_sys(ERR_NETWORK, way == NET_UNREACHABLE ? ENETUNREACH : EINVAL);
     }
+    if (from.family != 0 && rule_for(w, &from)->way == NET_UNREACHABLE) {
+        return err_of(ERR_SOURCE);
+    }
     if (way == NET_SILENT) {
         return never_answered(w, by);
     }

@@ -10,7 +10,9 @@
  *           first packet to its end. A new world has one rule, for all: 50 µs and as much jitter,
  *           1 GB/s, a window of 512 KiB, no harm.
  * Listening A listener on 0.0.0.0 or :: answers at loopback and at the world's local address.
- * Faults    net-refused net-silent net-reset net-stall net-cut; points net-connect net-accept.
+ * Sources   Any address may be connected from but those a rule makes NET_UNREACHABLE, which are
+ * none of this machine's. Faults    net-refused net-silent net-reset net-stall net-cut; points
+ * net-connect net-accept.
  */
 #pragma once
 

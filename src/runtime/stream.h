@@ -7,8 +7,8 @@
  * adds stay in place until the next call that may suspend, or stream_take. Limits STREAM_READ_MAX
  * unread bytes: stream_fill then says ERR_LIMIT. STREAM_WRITE_MAX unsent bytes: stream_put then
  * sends first. Errors    ERR_CLOSED (orderly end while reading; any end while writing), ERR_NETWORK
- * with errno, ERR_TIMEOUT, ERR_CANCELLED; from a layer also ERR_TLS. A stream that failed once
- * fails again with the same error.
+ * with errno, ERR_SOURCE (stream_connect), ERR_TIMEOUT, ERR_CANCELLED; from a layer also ERR_TLS. A
+ * stream that failed once fails again with the same error.
  */
 #pragma once
 

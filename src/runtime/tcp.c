@@ -215,7 +215,7 @@ struct err tcp_connect(struct addr to, struct addr from, struct transport **ret,
         from.port = 0;
         (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
         if (bind(fd, &here.any, to_system(from, &here)) != 0) {
-            e = err_sys(ERR_NETWORK, errno);
+            e = errno == EADDRNOTAVAIL ? err_of(ERR_SOURCE) : err_sys(ERR_NETWORK, errno);
             close(fd);
             return e;
         }

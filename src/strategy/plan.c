@@ -21,7 +21,7 @@ static const struct setting_table *const tables[STRATEGY_COUNT] = {
     [STRATEGY_TLS] = &tls_table,
 };
 
-static struct position where(const struct plan_full *p, const void *settings, const char *key)
+struct position plan_where(const struct plan_full *p, const void *settings, const char *key)
 {
     struct position at;
 
@@ -29,7 +29,7 @@ static struct position where(const struct plan_full *p, const void *settings, co
     return at;
 }
 
-static bool given(const struct plan_full *p, const void *settings, const char *key)
+bool plan_given(const struct plan_full *p, const void *settings, const char *key)
 {
     return config_where(p->config, settings, key, NULL);
 }
@@ -49,7 +49,7 @@ static void check_notify(struct plan_full *p, const struct schedule *s)
     for (size_t i = 0; s->expire_ms > 0 && i < set->notify.count; i++) {
         at = set->notify_mode == NOTIFY_RELATIVE ? at + set->notify.items[i] : set->notify.items[i];
         if (at >= s->expire_ms) {
-            fault_warn(p->faults, where(p, set, "notify"),
+            fault_warn(p->faults, plan_where(p, set, "notify"),
                        "queue.schedule.%.*s: notice %zu is never sent: the mail expires before",
                        STR_ARG(s->name), i + 1);
             if (set->notify_mode == NOTIFY_RELATIVE && i > 0) {
@@ -66,12 +66,12 @@ static void check_schedule(struct plan_full *p, struct schedule *s)
     const struct schedule_settings *set = s->settings;
 
     if (set->expire_ms > 0 && set->max_attempts > 0) {
-        fault_error(p->faults, where(p, set, "max-attempts"),
+        fault_error(p->faults, plan_where(p, set, "max-attempts"),
                     "queue.schedule.%.*s: expire and max-attempts exclude each other",
                     STR_ARG(s->name));
     }
     if (set->retry.count == 0) {
-        fault_error(p->faults, where(p, set, "retry"), "queue.schedule.%.*s: retry is empty",
+        fault_error(p->faults, plan_where(p, set, "retry"), "queue.schedule.%.*s: retry is empty",
                     STR_ARG(s->name));
     }
     s->attempts_max = (uint16_t)set->max_attempts;
@@ -148,117 +148,11 @@ static void add_queues(struct plan_full *p)
         const struct plan_queue *queue = plan_queue(plan, s->queue_name);
 
         if (queue == NULL && s->queue_name.len > 0) { /* empty: told already */
-            plan_no_object(p, &virtual_table, s->queue_name, where(p, s->settings, "queue-name"),
-                           "queue-name");
+            plan_no_object(p, &virtual_table, s->queue_name,
+                           plan_where(p, s->settings, "queue-name"), "queue-name");
         } else if (queue != NULL) {
             s->queue = queue->id;
         }
-    }
-}
-
-/* Which keys are for which type of route. */
-static const struct {
-    const char *key;
-    unsigned types;
-} route_keys[] = {
-    {"address", 1u << ROUTE_RELAY | 1u << ROUTE_LOCAL},
-    {"allow-loopback", 1u << ROUTE_MX},
-    {"ip-lookup", 1u << ROUTE_MX},
-    {"limits.mx", 1u << ROUTE_MX},
-    {"limits.multihomed", 1u << ROUTE_MX},
-    {"protocol", 1u << ROUTE_RELAY},
-    {"tls.implicit", 1u << ROUTE_RELAY},
-    {"tls.allow-invalid-certs", 1u << ROUTE_RELAY},
-    {"deliver", 1u << ROUTE_LOCAL},
-    {"path", 1u << ROUTE_LOCAL},
-};
-
-static void check_route(struct plan_full *p, struct plan_route *r)
-{
-    static const char *const types[] = {
-        [ROUTE_MX] = "mx", [ROUTE_RELAY] = "relay", [ROUTE_LOCAL] = "local"};
-    const struct route_settings *set = r->settings;
-    bool is_maildir = set->type == ROUTE_LOCAL && set->deliver == DELIVER_MAILDIR;
-    bool is_lmtp = set->type == ROUTE_LOCAL ||
-                   (set->type == ROUTE_RELAY && set->protocol == PROTOCOL_LMTP);
-
-    r->port = set->port > 0 ? (uint16_t)set->port : is_lmtp ? 24 : 25;
-    for (size_t i = 0; i < COUNT_OF(route_keys); i++) {
-        if ((route_keys[i].types >> set->type & 1) == 0 && given(p, set, route_keys[i].key)) {
-            fault_error(p->faults, where(p, set, route_keys[i].key),
-                        "queue.route.%.*s: %s is not for type %s", STR_ARG(r->name),
-                        route_keys[i].key, types[set->type]);
-        }
-    }
-    if (set->type != ROUTE_MX && !is_maildir && set->address.len == 0) {
-        fault_error(p->faults, r->at, "queue.route.%.*s: type %s needs an address",
-                    STR_ARG(r->name), types[set->type]);
-    }
-    if (is_maildir && set->path.len == 0) {
-        fault_error(p->faults, r->at, "queue.route.%.*s: deliver: maildir needs a path",
-                    STR_ARG(r->name));
-    }
-    if (set->type == ROUTE_RELAY && set->tls_implicit && (r->port == 25 || r->port == 587)) {
-        fault_warn(p->faults, where(p, set, "tls.implicit"),
-                   "queue.route.%.*s: port %u speaks STARTTLS, probably, not TLS from the first "
-                   "byte",
-                   STR_ARG(r->name), r->port);
-    }
-}
-
-static void add_routes(struct plan_full *p)
-{
-    size_t count;
-    const struct config_object *objects = config_objects(p->config, &route_table, &count);
-    struct plan *plan = &p->plan;
-
-    plan->routes = arena_array(&p->arena, count + 1, sizeof *plan->routes);
-    for (size_t i = 0; i < count; i++) {
-        struct plan_route *r = &plan->routes[plan->route_count++];
-
-        *r = (struct plan_route){objects[i].name, objects[i].settings, objects[i].at, 0};
-        if (given(p, r->settings, "type")) {
-            check_route(p, r);
-        }
-        map_put(&p->lists[STRATEGY_ROUTE].objects, r->name, r);
-    }
-}
-
-static void check_source_ips(struct plan_full *p, const struct connection_settings *set)
-{
-    const struct strategy_services *services = p->services;
-
-    for (size_t i = 0; services->is_own_address != NULL && i < set->source_ips.count; i++) {
-        char at[ADDR_BYTES];
-
-        if (!services->is_own_address(services->ctx, &set->source_ips.items[i])) {
-            fault_warn(p->faults, where(p, set, "source-ips"), "%.*s is no address of this host",
-                       STR_ARG(addr_print_ip(&set->source_ips.items[i], at)));
-        }
-    }
-}
-
-static void add_connections(struct plan_full *p)
-{
-    size_t count;
-    const struct config_object *objects = config_objects(p->config, &connection_table, &count);
-    struct plan *plan = &p->plan;
-
-    plan->connections = arena_array(&p->arena, count + 1, sizeof *plan->connections);
-    for (size_t i = 0; i < count; i++) {
-        struct plan_connection *c = &plan->connections[plan->connection_count++];
-        const struct connection_settings *set = objects[i].settings;
-
-        *c = (struct plan_connection){objects[i].name, set, objects[i].at, set->ehlo_hostname};
-        if (c->ehlo_hostname.len == 0) {
-            c->ehlo_hostname = arena_dup(&p->arena, p->services->hostname);
-        }
-        if (set->rest.count == 0) {
-            fault_error(p->faults, where(p, set, "rest"), "queue.connection.%.*s: rest is empty",
-                        STR_ARG(c->name));
-        }
-        check_source_ips(p, set);
-        map_put(&p->lists[STRATEGY_CONNECTION].objects, c->name, c);
     }
 }
 
@@ -266,11 +160,11 @@ static void check_unbuilt(struct plan_full *p, const struct plan_tls *t, const c
                           enum tls_policy policy)
 {
     if (policy == TLS_REQUIRE) {
-        fault_error(p->faults, where(p, t->settings, key),
+        fault_error(p->faults, plan_where(p, t->settings, key),
                     "queue.tls.%.*s: %s is not offered by this version, so it cannot be required",
                     STR_ARG(t->name), key);
-    } else if (policy == TLS_OPTIONAL && given(p, t->settings, key)) {
-        fault_note(p->faults, where(p, t->settings, key),
+    } else if (policy == TLS_OPTIONAL && plan_given(p, t->settings, key)) {
+        fault_note(p->faults, plan_where(p, t->settings, key),
                    "queue.tls.%.*s: %s is not offered by this version; mail goes by starttls alone",
                    STR_ARG(t->name), key);
     }
@@ -292,7 +186,7 @@ static void add_tls(struct plan_full *p)
         check_unbuilt(p, t, "mta-sts", set->mta_sts);
         if (set->starttls == TLS_DISABLE &&
             (set->dane != TLS_DISABLE || set->mta_sts != TLS_DISABLE)) {
-            fault_warn(p->faults, where(p, set, "starttls"),
+            fault_warn(p->faults, plan_where(p, set, "starttls"),
                        "queue.tls.%.*s: without STARTTLS there is neither dane nor mta-sts",
                        STR_ARG(t->name));
             fault_hint(p->faults, "disable these too");
@@ -339,8 +233,8 @@ struct plan *strategy_compile(struct config *cfg, const struct strategy_services
     plan_compile_list(p, STRATEGY_TLS, &set->tls);
     add_schedules(p);
     add_queues(p);
-    add_routes(p);
-    add_connections(p);
+    plan_add_routes(p);
+    plan_add_connections(p);
     add_tls(p);
     map_done(&p->named);
     p->faults = NULL;

@@ -37,6 +37,12 @@ struct plan_full {
     _Atomic uint64_t references;
 };
 
+/* Where a key of an object stands; whether it is given at all. */
+struct position plan_where(const struct plan_full *p, const void *settings, const char *key);
+bool plan_given(const struct plan_full *p, const void *settings, const char *key);
+/* The objects of routes.c and connections.c. */
+void plan_add_routes(struct plan_full *p);
+void plan_add_connections(struct plan_full *p);
 /* Compiles the rules of one list and checks every name it can know (rules.c). */
 void plan_compile_list(struct plan_full *p, enum strategy which, const struct rules *rules);
 /* The fault "no such route", with what was meant. */

@@ -5,7 +5,8 @@
 static const struct setting_choice notify_modes[] = {
     {"relative", NOTIFY_RELATIVE}, {"absolute", NOTIFY_ABSOLUTE}, {NULL, 0}};
 static const struct setting_choice route_types[] = {
-    {"mx", ROUTE_MX}, {"relay", ROUTE_RELAY}, {"local", ROUTE_LOCAL}, {NULL, 0}};
+    {"mx", ROUTE_MX},           {"relay", ROUTE_RELAY},   {"local", ROUTE_LOCAL},
+    {"discard", ROUTE_DISCARD}, {"reject", ROUTE_REJECT}, {NULL, 0}};
 static const struct setting_choice route_protocols[] = {
     {"smtp", PROTOCOL_SMTP}, {"lmtp", PROTOCOL_LMTP}, {NULL, 0}};
 static const struct setting_choice route_delivers[] = {
@@ -53,6 +54,14 @@ static const struct setting connection_rows[] = {
 #define SECTION_CONNECTION
 #include "strategy/settings.def"
 #undef SECTION_CONNECTION
+};
+#undef SETTINGS_OF
+
+#define SETTINGS_OF struct source_ip_settings
+static const struct setting source_ip_rows[] = {
+#define SECTION_SOURCE_IP
+#include "strategy/settings.def"
+#undef SECTION_SOURCE_IP
 };
 #undef SETTINGS_OF
 
@@ -123,6 +132,16 @@ const struct setting_table connection_table = {
     .rows = connection_rows,
     .row_count = COUNT_OF(connection_rows),
     .size = sizeof(struct connection_settings),
+};
+
+const struct setting_table source_ip_table = {
+    .key = "queue.source-ip",
+    .kind = TABLE_NAMED,
+    .is_by_ip = true,
+    .prose = "What is particular about one of the addresses that `source-ips` of connections name.",
+    .rows = source_ip_rows,
+    .row_count = COUNT_OF(source_ip_rows),
+    .size = sizeof(struct source_ip_settings),
 };
 
 const struct setting_table tls_table = {

@@ -27,16 +27,17 @@ struct schedule_settings { /* queue.schedule.NAME */
     struct str description;
 };
 
-enum route_type { ROUTE_MX, ROUTE_RELAY, ROUTE_LOCAL };
+enum route_type { ROUTE_MX, ROUTE_RELAY, ROUTE_LOCAL, ROUTE_DISCARD, ROUTE_REJECT };
 enum route_protocol { PROTOCOL_SMTP, PROTOCOL_LMTP };
 enum route_deliver { DELIVER_LMTP, DELIVER_MAILDIR };
 enum ip_lookup { IP_V4_THEN_V6, IP_V6_THEN_V4, IP_V4_ONLY, IP_V6_ONLY };
 
 struct route_settings { /* queue.route.NAME */
     enum route_type type;
-    struct str address;  /* relay, local by LMTP */
-    uint32_t port;       /* 0: 25, or 24 for LMTP; see plan_route.port */
-    bool allow_loopback; /* mx */
+    struct str address;           /* relay, local by LMTP */
+    struct target_list addresses; /* relay, in place of address; see plan_route.targets */
+    uint32_t port;                /* 0: 25, or 24 for LMTP; see plan_route.port */
+    bool allow_loopback;          /* mx */
     enum ip_lookup ip_lookup;
     uint32_t hosts_max, addresses_max; /* mx */
     enum route_protocol protocol;      /* relay */
@@ -44,19 +45,29 @@ struct route_settings { /* queue.route.NAME */
     bool tls_allow_invalid_certs;      /* relay */
     enum route_deliver deliver;        /* local */
     struct str path;                   /* local by maildir */
+    uint32_t reply_code;               /* reject */
+    struct str reply_text;
     struct str description;
 };
 
 enum eight_bit { EIGHT_BIT_BOUNCE, EIGHT_BIT_SEND };
 
-struct connection_settings { /* queue.connection.NAME */
-    struct addr_list source_ips;
-    struct str ehlo_hostname; /* empty: plan_connection.ehlo_hostname has the server's */
+struct source_ip_settings {   /* queue.source-ip.ADDRESS */
+    struct str ehlo_hostname; /* empty: the connection's */
+    uint32_t weight;
+    struct str description;
+};
+
+struct connection_settings {     /* queue.connection.NAME */
+    struct addr_list source_ips; /* see plan_connection.sources */
+    struct str ehlo_hostname;    /* empty: plan_connection.ehlo_hostname has the server's */
     int64_t connect_ms, greeting_ms, ehlo_ms, mail_from_ms, rcpt_to_ms, data_ms;
     struct duration_list rest;
     enum eight_bit eight_bit;
     int64_t idle_ms;
     uint32_t rcpts_per_transaction;
+    uint32_t turn_messages; /* what a slot may carry before others have their turn */
+    int64_t turn_ms;
     struct str description;
 };
 
@@ -74,4 +85,4 @@ struct strategy_settings { /* queue.strategy */
 };
 
 extern const struct setting_table virtual_table, schedule_table, route_table, connection_table,
-    tls_table, strategy_table;
+    source_ip_table, tls_table, strategy_table;

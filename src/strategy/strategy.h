@@ -48,7 +48,23 @@ struct plan_route {
     struct str name;
     const struct route_settings *settings;
     struct position at;
-    uint16_t port; /* as given, or the protocol's own */
+    uint16_t port;               /* as given, or the protocol's own */
+    struct plan_target *targets; /* relay, local by LMTP: by priority */
+    size_t target_count;
+    bool targets_are_known; /* none has a name to look up */
+};
+
+struct plan_target {
+    struct str host;
+    struct addr ip; /* with its port; family 0: the host is a name */
+    uint16_t port;
+    uint32_t priority, weight;
+};
+
+struct plan_source {
+    struct addr ip;
+    struct str ehlo_hostname;
+    uint32_t weight;
 };
 
 struct plan_connection {
@@ -56,6 +72,8 @@ struct plan_connection {
     const struct connection_settings *settings;
     struct position at;
     struct str ehlo_hostname;
+    struct plan_source *sources;
+    size_t source_count;
 };
 
 struct plan_tls {
@@ -88,6 +106,13 @@ void plan_give(struct plan *p); /* NULL is harmless */
 
 const struct plan_queue *plan_queue(const struct plan *p, struct str name); /* NULL: none */
 const struct plan_route *plan_route(const struct plan *p, struct str name);
+
+/* An order in which an attempt asks the targets, as their indices: by priority, then by chance as
+ * the weights have it. `chance`: a number for each of them. */
+void plan_targets_order(const struct plan_route *r, const uint64_t *chance, uint32_t *ret);
+/* One of the sources of a family, as the weights have it; NULL: the system chooses. */
+const struct plan_source *plan_source_for(const struct plan_connection *c, uint8_t family,
+                                          uint64_t chance);
 
 /* The list reads mx, remote_ip or local_ip: decide it again for each host and address. */
 bool plan_is_late(const struct plan *p, enum strategy which);

@@ -19,7 +19,7 @@
 static const struct setting_table *const tables[] = {
     &server_table,     &listeners_table, &admin_table,    &log_table,
     &resolver_table,   &virtual_table,   &schedule_table, &route_table,
-    &connection_table, &tls_table,       &strategy_table,
+    &connection_table, &source_ip_table, &tls_table,      &strategy_table,
 };
 
 typedef void writer(const struct setting_table *const *tables, size_t count, struct buf *out);

@@ -1,0 +1,298 @@
+/* Where mail goes: relays with several hosts, routes that lead nowhere, addresses to connect from.
+ */
+#include "runtime/sim_net.h"
+#include "yard.h"
+
+#define HUB   "192.0.2.9"
+#define ONE   "192.0.2.1"
+#define TWO   "192.0.2.2"
+#define THREE "192.0.2.3"
+
+/* All but reports takes this route; reports are taken by 192.0.2.9. */
+#define BY(route, more)                                                                            \
+    "queue:\n"                                                                                     \
+    "  schedule:\n"                                                                                \
+    "    remote: { queue-name: remote, retry: [10s], expire: 1m }\n"                               \
+    "    dsn: { queue-name: dsn, retry: [10s], expire: 1m }\n"                                     \
+    "  route:\n"                                                                                   \
+    "    hub: { type: relay, address: 192.0.2.9 }\n"                                               \
+    "    way: " route "\n"                                                                         \
+    "  strategy:\n"                                                                                \
+    "    schedule: [ { if: \"source == 'dsn'\", use: dsn }, { use: remote } ]\n"                   \
+    "    route: [ { if: \"source == 'dsn'\", use: hub }, { use: way } ]\n" more
+
+enum { HOSTS = 4, TEXTS = 6 };
+
+struct row {
+    const char *name, *config, *to;
+    int64_t wait_ms; /* 0: 40 s */
+    const char *names[6];
+    struct yard_host hosts[HOSTS];
+    unsigned contents[HOSTS];
+    const char *log[TEXTS], *not_log[TEXTS], *content0[TEXTS];
+    const char *heard0;
+};
+
+static struct row rows[] = {
+    {.name = "a relay of two hosts: the first priority has it",
+     .config = BY("{ type: relay, addresses: [ { address: 192.0.2.2, priority: 20 }, "
+                  "{ address: 192.0.2.1, priority: 10 } ] }",
+                  ""),
+     .hosts = {{.ip = ONE}, {.ip = TWO}},
+     .contents = {1, 0}},
+    {.name = "the first is away: the second has it in the same attempt (PY-33, PY-08)",
+     .config = BY("{ type: relay, addresses: [ { address: 192.0.2.1 }, "
+                  "{ address: 192.0.2.2, priority: 1 } ] }",
+                  ""),
+     .hosts = {{.ip = TWO}},
+     .contents = {1},
+     .log = {"\"event\":\"connection_failed\"", "\"event\":\"delivery_done\""},
+     .not_log = {"delivery_deferred"}},
+    {.name = "hosts by name and by address, each on its port",
+     .config = BY("{ type: relay, port: 2525, addresses: [ gone.test, "
+                  "{ address: one.test, port: 2526, priority: 1 }, "
+                  "{ address: 192.0.2.2, priority: 2 } ] }",
+                  ""),
+     .names = {"one.test A " ONE},
+     .hosts = {{.ip = ONE, .port = 2526, .greeting = "421 not now"}, {.ip = TWO, .port = 2525}},
+     .contents = {0, 1},
+     .not_log = {"delivery_deferred"}},
+    {.name = "no host of a relay can be reached: later",
+     .config = BY("{ type: relay, addresses: [ gone.test, 192.0.2.1 ] }", ""),
+     .wait_ms = 5000,
+     .log = {"\"event\":\"delivery_deferred\"", "connect to 192.0.2.1:25"},
+     .not_log = {"delivery_failed"}},
+    {.name = "a final answer of one host is not asked again at the next (PY-07)",
+     .config = BY("{ type: relay, addresses: [ { address: 192.0.2.1 }, "
+                  "{ address: 192.0.2.2, priority: 1 } ] }",
+                  ""),
+     .to = "u@far.example v@far.example w@far.example",
+     .hosts = {{.ip = HUB}, {.ip = ONE, .rcpt = "250 ok|451 later|550 5.1.1 no"}, {.ip = TWO}},
+     .contents = {1, 1, 1},
+     .content0 = {"Final-Recipient: rfc822;w@far.example", "550 5.1.1 no"},
+     .not_log = {"delivery_deferred"}},
+    {.name = "discarded mail is done, and nobody is told",
+     .config = BY("{ type: discard }", ""),
+     .to = "u@far.example!S",
+     .hosts = {{.ip = HUB}},
+     .contents = {0},
+     .log = {"\"event\":\"delivery_done\"", "\"text\":\"discarded\""},
+     .not_log = {"report_made"}},
+    {.name = "rejected mail fails in the route's words",
+     .config = BY("{ type: reject, reply: { code: 554, text: '5.7.1 not on my watch' } }", ""),
+     .hosts = {{.ip = HUB}},
+     .contents = {1},
+     .log = {"\"event\":\"delivery_failed\"", "\"code\":554"},
+     .content0 = {"Status: 5.7.1", "not on my watch"}},
+    {.name = "rejected for now is tried again until it expires",
+     .config = BY("{ type: reject, reply: { code: 451, text: later perhaps } }", ""),
+     .wait_ms = 200000,
+     .hosts = {{.ip = HUB}},
+     .contents = {1},
+     .log = {"\"event\":\"delivery_deferred\"", "\"event\":\"delivery_failed\""},
+     .content0 = {"Status: 4.5.1", "451 later perhaps"}},
+    {.name = "a name in EHLO for an address to connect from",
+     .config = BY("{ type: relay, address: 192.0.2.1 }",
+                  "  connection: { default: { source-ips: [ 192.0.2.101 ], ehlo-hostname: "
+                  "c.here.example } }\n"
+                  "  source-ip: { 192.0.2.101: { ehlo-hostname: s.here.example } }\n"),
+     .hosts = {{.ip = ONE}},
+     .contents = {1},
+     .heard0 = "EHLO s.here.example\n"},
+    {.name = "none of the peer's family: the system chooses, the connection's name (Q-067)",
+     .config = BY("{ type: relay, address: \"2001:db8::7\" }",
+                  "  connection: { default: { source-ips: [ 192.0.2.101 ], ehlo-hostname: "
+                  "c.here.example } }\n"
+                  "  source-ip: { 192.0.2.101: { ehlo-hostname: s.here.example } }\n"),
+     .hosts = {{.ip = "2001:db8::7"}},
+     .contents = {1},
+     .heard0 = "EHLO c.here.example\n"},
+    {.name = "the address to connect from is known to the TLS strategy",
+     .config = BY("{ type: relay, address: 192.0.2.1 }",
+                  "    tls: [ { if: \"local_ip == '192.0.2.101' && sender != ''\", use: hard }, { "
+                  "use: default } ]\n"
+                  "  connection: { default: { source-ips: [ 192.0.2.101 ] } }\n"
+                  "  tls: { hard: { starttls: require }, default: {} }\n"),
+     .hosts = {{.ip = HUB}, {.ip = ONE}},
+     .contents = {1, 0},
+     .content0 = {"Status: 5.7.4"}},
+};
+
+static const struct row *playing;
+
+static void expect_text(struct yard *y, struct str in, const char *text, bool wanted)
+{
+    if (text != NULL && (str_find_str(in, str_of(text)) != STR_NONE) != wanted) {
+        fprintf(stderr, "%s\"%s\" in\n%.*s\n", wanted ? "no " : "", text, STR_ARG(in));
+        y->failures++;
+    }
+}
+
+static void row_test(struct yard *y)
+{
+    yard_send(y, "a@b.example", playing->to ? playing->to : "u@far.example");
+    yard_wait(y, playing->wait_ms ? playing->wait_ms : 40000);
+    for (size_t i = 0; i < y->host_count; i++) {
+        YARD_CHECK(y, y->hosts[i].contents == playing->contents[i]);
+    }
+    for (size_t i = 0; i < TEXTS; i++) {
+        expect_text(y, sim_log(y->world), playing->log[i], true);
+        expect_text(y, sim_log(y->world), playing->not_log[i], false);
+        if (y->host_count > 0) {
+            expect_text(y, buf_str(&y->hosts[0].content), playing->content0[i], true);
+        }
+    }
+    if (playing->heard0 != NULL) {
+        expect_text(y, buf_str(&y->hosts[0].heard), playing->heard0, true);
+    }
+}
+
+static void mail_takes_the_routes(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct yard y = {.config = rows[i].config,
+                         .names = rows[i].names,
+                         .hosts = rows[i].hosts,
+                         .test = row_test};
+
+        print_message("  %s\n", rows[i].name);
+        while (y.host_count < HOSTS && rows[i].hosts[y.host_count].ip != NULL) {
+            y.host_count++;
+        }
+        playing = &rows[i];
+        yard_run(&y);
+    }
+    (void)state;
+}
+
+/* ---- addresses to connect from ---- */
+
+#define TWO_SOURCES                                                                                \
+    BY("{ type: relay, address: 192.0.2.1 }",                                                      \
+       "  connection: { default: { idle: 0s, source-ips: [ 192.0.2.101, 192.0.2.102 ] } }\n"       \
+       "  source-ip:\n"                                                                            \
+       "    192.0.2.101: { ehlo-hostname: s1.here.example, weight: 3 }\n"                          \
+       "    192.0.2.102: { ehlo-hostname: s2.here.example }\n")
+
+static unsigned count_of(struct str in, const char *text)
+{
+    unsigned n = 0;
+
+    for (size_t at; (at = str_find_str(in, str_of(text))) != STR_NONE; n++) {
+        in = str_skip(in, at + 1);
+    }
+    return n;
+}
+
+static void both_sources_test(struct yard *y)
+{
+    struct str heard;
+    unsigned first;
+
+    for (int i = 0; i < 100; i++) {
+        yard_send(y, "a@b.example", "u@far.example");
+        yard_wait(y, 5000);
+    }
+    heard = buf_str(&y->hosts[0].heard);
+    first = count_of(heard, "EHLO s1.here.example");
+    YARD_CHECK(y, y->hosts[0].contents == 100);
+    YARD_CHECK(y, y->hosts[0].connections == 100);
+    YARD_CHECK(y, first + count_of(heard, "EHLO s2.here.example") == 100);
+    YARD_CHECK(y, first > 60 && first < 90); /* three of four */
+}
+
+/* */
+static void both_sources_are_used_each_with_its_name(void **state)
+{
+    struct yard_host hosts[] = {{.ip = ONE}};
+    struct yard y = {
+        .config = TWO_SOURCES, .hosts = hosts, .host_count = 1, .test = both_sources_test};
+
+    yard_run(&y);
+    (void)state;
+}
+
+#define ONE_SOURCE                                                                                 \
+    BY("{ type: relay, address: 192.0.2.1 }",                                                      \
+       "  connection: { default: { source-ips: [ 192.0.2.101 ] } }\n")
+
+static void a_source_is_missing_test(struct yard *y)
+{
+    struct addr at;
+
+    must(addr_parse_ip(STR("192.0.2.101"), &at));
+    sim_net_rule(y->world,
+                 &(struct sim_net_rule){.to = {.net = at, .bits = 32}, .way = NET_UNREACHABLE});
+    for (int i = 0; i < 5; i++) {
+        yard_send(y, "a@b.example", "u@far.example");
+    }
+    (void)fiber_sleep(when_after(5000), WHEN_NEVER);
+    YARD_CHECK(y, y->hosts[0].connections == 0);
+    YARD_CHECK(y, yard_logged(y, "\"event\":\"source_missing\""));
+    YARD_CHECK(y, yard_logged(y, "\"status\":\"4.3.5\""));
+    YARD_CHECK(y, yard_logged(y, "connect from 192.0.2.101"));
+    YARD_CHECK(y, !yard_logged(y, "\"event\":\"connection_failed\""));
+    YARD_CHECK(y, yard_jobs(y) > 0);
+    /* The address comes, and nothing had to rest for the lack of it. */
+    sim_net_rule(y->world, &(struct sim_net_rule){.to = {.net = at, .bits = 32}, .way = NET_OPEN});
+    yard_wait(y, 20000);
+    YARD_CHECK(y, y->hosts[0].contents == 5);
+}
+
+static void a_source_that_is_missing_is_told_and_never_replaced(void **state)
+{
+    struct yard_host hosts[] = {{.ip = ONE}};
+    struct yard y = {
+        .config = ONE_SOURCE, .hosts = hosts, .host_count = 1, .test = a_source_is_missing_test};
+
+    yard_run(&y);
+    (void)state;
+}
+
+/* ---- turns ---- */
+
+#define TURNS                                                                                      \
+    "queue:\n"                                                                                     \
+    "  virtual: { remote: { concurrency: 1 } }\n"                                                  \
+    "  schedule: { remote: { queue-name: remote, retry: [10s], expire: 1m } }\n"                   \
+    "  route:\n"                                                                                   \
+    "    one: { type: relay, address: 192.0.2.1 }\n"                                               \
+    "    two: { type: relay, address: 192.0.2.2 }\n"                                               \
+    "  connection: { default: { idle: 0s, turn: { messages: 2 } } }\n"                             \
+    "  strategy:\n"                                                                                \
+    "    schedule: [ { use: remote } ]\n"                                                          \
+    "    route: [ { if: \"rcpt_domain == 'one.example'\", use: one }, { use: two } ]\n"
+
+static void turns_test(struct yard *y)
+{
+    for (int i = 0; i < 8; i++) {
+        yard_send(y, "", "u@one.example");
+        yard_send(y, "", "u@two.example");
+    }
+    yard_wait(y, 20000);
+    YARD_CHECK(y, y->hosts[0].contents == 8);
+    YARD_CHECK(y, y->hosts[1].contents == 8);
+    YARD_CHECK(y, y->hosts[0].connections >= 4); /* two messages each, but for the last */
+    YARD_CHECK(y, y->hosts[1].connections >= 3);
+}
+
+static void a_connection_object_says_how_long_a_turn_is(void **state)
+{
+    struct yard_host hosts[] = {{.ip = ONE}, {.ip = TWO}};
+    struct yard y = {.config = TURNS, .hosts = hosts, .host_count = 2, .test = turns_test};
+
+    yard_run(&y);
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mail_takes_the_routes),
+        cmocka_unit_test(both_sources_are_used_each_with_its_name),
+        cmocka_unit_test(a_source_that_is_missing_is_told_and_never_replaced),
+        cmocka_unit_test(a_connection_object_says_how_long_a_turn_is),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
