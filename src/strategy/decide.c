@@ -46,39 +46,78 @@ static bool evaluate(struct deciding *d, const struct program *program, struct v
     return false;
 }
 
+/* The object that a rule names by its expression; NULL when *ret has become the answer. */
+static const void *computed(struct deciding *d, const struct plan_list *list,
+                            const struct plan_rule *rule)
+{
+    struct value value;
+
+    if (!evaluate(d, rule->value, &value)) {
+        return NULL;
+    }
+    const void *object = map_get(&list->objects, value.text);
+
+    d->ret->name = arena_dup(d->arena, value.text);
+    if (object == NULL) {
+        d->ret->status = DECISION_FAILED;
+        d->ret->why = arena_printf(d->arena, "there is no %s.%.*s", list->table->key,
+                                   STR_ARG(str_head(value.text, 80)));
+    }
+    return object;
+}
+
+/* The object of a rule; NULL: its condition does not hold, or *ret has become the answer. */
+static const void *ask_rule(struct deciding *d, const struct plan_list *list,
+                            const struct plan_rule *rule)
+{
+    struct value value;
+
+    d->ret->at = rule->at;
+    if (rule->condition != NULL &&
+        (!evaluate(d, rule->condition, &value) || !value_truth(&value))) {
+        return NULL;
+    }
+    if (rule->value != NULL) {
+        return computed(d, list, rule);
+    }
+    d->ret->name = rule->use;
+    return rule->object;
+}
+
+static void show(const struct deciding *d, const struct plan_rule *rule, const void *object)
+{
+    const struct decision_watch *watch = d->subject->watch;
+    struct rule_look look = {.at = rule->at,
+                             .result = object != NULL              ? RULE_CHOSE
+                                       : d->ret->status == DECIDED ? RULE_PASSED
+                                                                   : RULE_STUCK,
+                             .condition = STR_EMPTY,
+                             .value = STR_EMPTY};
+
+    if (rule->condition != NULL) {
+        look.condition = expr_text(rule->condition);
+        look.reads = expr_facts(rule->condition)->reads;
+    }
+    if (rule->value != NULL) {
+        look.value = expr_text(rule->value);
+        look.reads |= look.result == RULE_PASSED ? 0 : expr_facts(rule->value)->reads;
+    }
+    watch->look(watch->ctx, &look);
+}
+
 static const void *decide(struct deciding *d, enum strategy which)
 {
     const struct plan_list *list = &d->p->lists[which];
-    struct value value;
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct plan_rule *rule = &list->rules[i];
+        const void *object = ask_rule(d, list, &list->rules[i]);
 
-        d->ret->at = rule->at;
-        if (rule->condition != NULL) {
-            if (!evaluate(d, rule->condition, &value)) {
-                return NULL;
-            }
-            if (!value_truth(&value)) {
-                continue;
-            }
+        if (d->subject->watch != NULL) {
+            show(d, &list->rules[i], object);
         }
-        if (rule->value == NULL) {
-            d->ret->name = rule->use;
-            return rule->object;
+        if (object != NULL || d->ret->status != DECIDED) {
+            return object;
         }
-        if (!evaluate(d, rule->value, &value)) {
-            return NULL;
-        }
-        const void *object = map_get(&list->objects, value.text);
-
-        d->ret->name = arena_dup(d->arena, value.text);
-        if (object == NULL) {
-            d->ret->status = DECISION_FAILED;
-            d->ret->why = arena_printf(d->arena, "there is no %s.%.*s", list->table->key,
-                                       STR_ARG(str_head(value.text, 80)));
-        }
-        return object;
     }
     never("a list without a last rule");
 }

@@ -124,11 +124,32 @@ struct facts {
     struct addr remote_ip, local_ip; /* family 0 until known */
 };
 
+/* One rule that was looked at. */
+enum rule_result {
+    RULE_PASSED, /* its condition does not hold: the next one is asked */
+    RULE_CHOSE,
+    RULE_STUCK /* it has no value: the decision's status says why */
+};
+struct rule_look {
+    struct position at;
+    enum rule_result result;
+    struct str condition; /* empty: it always holds */
+    struct str value;     /* the expression that computes the name; empty: `use` gives it */
+    uint64_t reads;       /* bits of the variables in what was evaluated */
+};
+
+/* Somebody who wants to see a decision being made. */
+struct decision_watch {
+    void (*look)(void *ctx, const struct rule_look *look);
+    void *ctx;
+};
+
 struct subject {
     const struct message *message;
     const struct recipient *recipient;
     struct facts facts;
     const struct expr_answers *answers; /* or NULL: none yet */
+    const struct decision_watch *watch; /* or NULL: nobody looks */
 };
 
 enum decision_status {

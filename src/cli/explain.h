@@ -1,0 +1,69 @@
+/*
+ * explain: a decision looked at from all sides: what each strategy's rules said about a message
+ * that need not exist, and what would become of it.
+ *
+ * Source    Promise P5: the decisions are those of strategy/, seen through struct decision_watch.
+ * Owns      Nothing: all lives in the arena and the plan.
+ * Limits    EXPLAIN_STEPS_MAX steps of a time line.
+ */
+#pragma once
+
+#include "admin/json.h"
+#include "cli/command.h"
+#include "strategy/course.h"
+
+enum { EXPLAIN_STEPS_MAX = 5000 };
+
+struct explain_read {
+    const char *name;
+    struct value value;
+};
+
+struct explain_rule {
+    struct rule_look look;
+    struct explain_read *reads;
+    size_t read_count;
+};
+
+struct explain_decision {
+    enum strategy which;
+    struct decision decision;
+    struct explain_rule *rules;
+    size_t rule_count, rule_room;
+    bool is_late;              /* decided again for each host */
+    unsigned decided_after;    /* schedule: the attempt whose failure it was asked about; or 0 */
+    struct position object_at; /* line 0: built in */
+    struct str object;         /* what it says, in a few words */
+};
+
+struct explain_rcpt {
+    struct str address;
+    struct explain_decision decisions[STRATEGY_COUNT];
+    struct course_step *steps;
+    size_t step_count;
+    bool has_more;          /* steps than are kept */
+    bool was_over;          /* before the attempt that was asked about */
+    struct date attempt_at; /* when that is due */
+    struct str queue;       /* in which it waits then */
+};
+
+struct explanation {
+    struct plan *plan;
+    struct message message;
+    struct facts facts;
+    struct last_result failure;
+    uint64_t attempt; /* from 1 */
+    struct expr_answers answers;
+    struct explain_rcpt *to;
+    struct arena *arena;
+};
+
+/* Fills e->to for each recipient of e->message. */
+void explain_all(struct explanation *e);
+void explain_text(const struct explanation *e, struct buf *out);
+void explain_json(const struct explanation *e, struct buf *out);
+const char *explain_strategy(enum strategy which);
+/* "key_get('a', 'b')" */
+void explain_lookup(const struct expr_lookup *l, struct buf *out);
+/* One --answer, "key_get('a', 'b')=value"; false: *why. */
+bool explain_answer(struct explanation *e, struct str word, struct buf *why);
