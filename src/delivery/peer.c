@@ -160,9 +160,45 @@ static enum secured secure(struct delivery_loop *l, struct peer_link *k, struct 
     return SECURED;
 }
 
+static struct outcome not_told(const char *status, const char *why, const struct peer_link *k)
+{
+    return outcome_of(OUTCOME_LATER, LAST_REPLY, status, str_of(why), k->key.host);
+}
+
+/* Who we are, where the route has credentials: no mail goes without. That they are refused is never
+ * for good: it is we who are wrong, and somebody will put it right. */
+static bool authenticate(struct peer_link *k, struct arena *a, struct outcome *why, struct when by)
+{
+    const struct route_settings *r = k->key.auth;
+    bool yes = false;
+    struct err e;
+
+    if (!tls_describe(k->client.stream).active && !r->allow_plaintext_auth) {
+        *why = not_told("4.7.11", "credentials are not sent without TLS (allow-plaintext-auth)", k);
+        return false;
+    }
+    if (k->client.mechanisms == 0) {
+        *why = not_told("4.7.4",
+                        "credentials are wanted here, and the host offers no way to send "
+                        "them that is known",
+                        k);
+        return false;
+    }
+    e = client_auth(&k->client, r->auth_username, r->auth_secret.text, &yes, by);
+    if (e.code == OK && yes) {
+        return true;
+    }
+    *why = e.code ? peer_failure(k, e, a) : peer_refusal(k, a);
+    if (e.code == OK) {
+        why->kind = OUTCOME_LATER_REPLY;
+        why->text = arena_printf(a, "AUTH: %.*s", STR_ARG(why->text));
+    }
+    return false;
+}
+
 enum opened { OPENED, REFUSED_HERE, REFUSED_BY_HOST, RETRY_IN_THE_CLEAR };
 
-/* Greeting to the last EHLO over a fresh stream. */
+/* Greeting to the last EHLO, and who we are, over a fresh stream. */
 static enum opened converse(struct delivery_loop *l, struct peer_link *k, bool in_the_clear,
                             struct arena *a, struct outcome *why, struct when by)
 {
@@ -177,19 +213,18 @@ static enum opened converse(struct delivery_loop *l, struct peer_link *k, bool i
         *why = e.code ? peer_failure(k, e, a) : peer_refusal(k, a);
         return REFUSED_BY_HOST;
     }
-    if (k->key.implicit || in_the_clear || k->key.tls == PEER_CLEAR) {
-        return OPENED;
+    if (!k->key.implicit && !in_the_clear && k->key.tls != PEER_CLEAR) {
+        switch (secure(l, k, a, why, by)) {
+        case SECURED:
+        case IN_THE_CLEAR:
+            break;
+        case TLS_BROKE:
+            return RETRY_IN_THE_CLEAR;
+        case NOT_SECURED:
+            return REFUSED_BY_HOST;
+        }
     }
-    switch (secure(l, k, a, why, by)) {
-    case SECURED:
-    case IN_THE_CLEAR:
-        return OPENED;
-    case TLS_BROKE:
-        return RETRY_IN_THE_CLEAR;
-    case NOT_SECURED:
-        return REFUSED_BY_HOST;
-    }
-    never("all results were named");
+    return k->key.auth == NULL || authenticate(k, a, why, by) ? OPENED : REFUSED_BY_HOST;
 }
 
 static void tell_failed(const struct event_kind *kind, const struct peer *key,
@@ -273,7 +308,7 @@ static bool is_equal(const struct peer *a, const struct peer *b)
 {
     return addr_eq(&a->to, &b->to) && addr_eq(&a->source, &b->source) && a->lmtp == b->lmtp &&
            a->implicit == b->implicit && a->tls == b->tls && a->plan == b->plan &&
-           a->connection == b->connection && a->tls_object == b->tls_object &&
+           a->auth == b->auth && a->connection == b->connection && a->tls_object == b->tls_object &&
            str_eq(a->helo, b->helo) && (a->tls < PEER_VERIFIED || str_eq(a->host, b->host));
 }
 

@@ -30,7 +30,8 @@ struct peer {
     bool lmtp, implicit; /* implicit: TLS from the first byte */
     enum peer_tls tls;
     struct str helo;
-    struct str host; /* its name: certificates, and what people read */
+    struct str host;                   /* its name: certificates, and what people read */
+    const struct route_settings *auth; /* whose credentials are told; NULL: nobody's */
     const struct plan_connection *connection;
     const struct plan_tls *tls_object;
     struct plan *plan; /* both are from; a link holds a reference */

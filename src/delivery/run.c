@@ -138,6 +138,9 @@ static void party_next(struct run *r, const struct host *h, const struct addr *t
 
 static enum peer_tls tls_of(const struct route_settings *r, const struct tls_settings *t)
 {
+    bool any_will_do = t->allow_invalid_certs || r->tls_allow_invalid_certs;
+    enum peer_tls sure = any_will_do ? PEER_ENCRYPTED : PEER_VERIFIED;
+
     if (r->type == ROUTE_RELAY && r->tls_implicit) {
         return r->tls_allow_invalid_certs ? PEER_ENCRYPTED : PEER_VERIFIED;
     }
@@ -145,9 +148,10 @@ static enum peer_tls tls_of(const struct route_settings *r, const struct tls_set
     case TLS_DISABLE:
         return PEER_CLEAR;
     case TLS_OPTIONAL:
-        return PEER_OPTIONAL;
+        /* Credentials need more than their mail does. */
+        return r->auth_secret.is_given && !r->allow_plaintext_auth ? sure : PEER_OPTIONAL;
     case TLS_REQUIRE:
-        return t->allow_invalid_certs ? PEER_ENCRYPTED : PEER_VERIFIED;
+        return sure;
     }
     never("all policies were named");
 }
@@ -166,6 +170,7 @@ static struct peer peer_of(const struct run *r, const struct host *h, const stru
                          .helo = p->source != NULL ? p->source->ehlo_hostname
                                                    : p->connection->ehlo_hostname,
                          .host = h->name,
+                         .auth = route->auth_secret.is_given ? route : NULL,
                          .connection = p->connection,
                          .tls_object = p->tls,
                          .plan = r->j->work->plan};

@@ -13,6 +13,7 @@ static const struct {
     [CLIENT_AT_GREETING] = {"greeting", "the greeting"},
     [CLIENT_AT_EHLO] = {"EHLO", "reply to EHLO"},
     [CLIENT_AT_STARTTLS] = {"STARTTLS", "reply to STARTTLS"},
+    [CLIENT_AT_AUTH] = {"AUTH", "reply to AUTH"},
     [CLIENT_AT_MAIL] = {"MAIL", "reply to MAIL"},
     [CLIENT_AT_RCPT] = {"RCPT", "reply to RCPT"},
     [CLIENT_AT_DATA] = {"DATA", "reply to DATA"},
@@ -86,6 +87,11 @@ static void offer_add(struct client *c, struct str line)
             }
         }
     }
+    if (str_eq_nocase(keyword, STR("AUTH"))) {
+        client_mechanisms_add(c, rest);
+    } else if (str_starts_nocase(keyword, STR("AUTH="))) { /* as drafts had it */
+        client_mechanisms_add(c, str_skip(line, 5));
+    }
     if (str_eq_nocase(keyword, STR("LIMITS"))) {
         while (!str_is_empty(rest)) {
             uint64_t n;
@@ -128,6 +134,7 @@ struct err client_hello(struct client *c, bool *ret, struct when by)
     struct err e;
 
     c->offers = 0;
+    c->mechanisms = 0;
     c->size_max = 0;
     c->rcpts_max = 0;
     c->needs_reset = false;

@@ -4,13 +4,12 @@
  * asked next, is decided in delivery/.
  *
  * Source    RFC 5321; RFC 2033 (LMTP), 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531
- *           (SMTPUTF8), 3030 (CHUNKING, BINARYMIME), 3207 (STARTTLS), 3461 (DSN), 9422 (LIMITS).
- * Owns      Its buffers, until client_done. Neither the stream nor any text given to it. `said`
- *           lives until the next reply is read; what client_send keeps of replies is in the arena
- *           of the mail.
- * Limits    Those of reply.h; content passes in pieces, never whole when large.
- * Errors    The stream's, and ERR_PROTOCOL with `fault` in words; then the connection is of no more
- *           use (`over`). A refusal is no error: `said` and `stage`, or the fates of recipients.
+ *           (SMTPUTF8), 3030 (CHUNKING, BINARYMIME), 3207 (STARTTLS), 3461 (DSN), 4954 (AUTH), 9422
+ * (LIMITS). Owns      Its buffers, until client_done. Neither the stream nor any text given to it.
+ * `said` lives until the next reply is read; what client_send keeps of replies is in the arena of
+ * the mail. Limits    Those of reply.h; content passes in pieces, never whole when large. Errors
+ * The stream's, and ERR_PROTOCOL with `fault` in words; then the connection is of no more use
+ * (`over`). A refusal is no error: `said` and `stage`, or the fates of recipients.
  *
  * 1. Commands of a burst are written at once where PIPELINING was offered; replies are read in
  *    order.
@@ -43,11 +42,19 @@ enum {
     CLIENT_EXTENDED = 256 /* it understood EHLO or LHLO */
 };
 
+enum client_mechanism {
+#define MECHANISM(name, key, fn) CLIENT_AUTH_##key,
+#include "smtp/mechanisms.def"
+#undef MECHANISM
+    CLIENT_MECHANISMS
+};
+
 enum client_stage {
     CLIENT_AT_CONNECT,
     CLIENT_AT_GREETING,
     CLIENT_AT_EHLO,
     CLIENT_AT_STARTTLS,
+    CLIENT_AT_AUTH,
     CLIENT_AT_MAIL,
     CLIENT_AT_RCPT,
     CLIENT_AT_DATA, /* DATA itself */
@@ -69,9 +76,10 @@ struct client {
 
     /* For the owner to read. */
     unsigned offers;
-    uint64_t size_max;  /* 0: none told */
-    uint32_t rcpts_max; /* RCPTMAX of LIMITS; 0: none told */
-    bool over;          /* nothing more may be said but a farewell */
+    unsigned mechanisms; /* set of 1 << enum client_mechanism: offered, and known to us */
+    uint64_t size_max;   /* 0: none told */
+    uint32_t rcpts_max;  /* RCPTMAX of LIMITS; 0: none told */
+    bool over;           /* nothing more may be said but a farewell */
     struct reply said;
     enum client_stage stage;
     const char *fault;  /* of ERR_PROTOCOL */
@@ -92,6 +100,11 @@ struct err client_greet(struct client *c, bool *ret, struct when by);
 struct err client_hello(struct client *c, bool *ret, struct when by);
 /* *ret true: the handshake may begin (tls_connect on the stream, then client_hello). */
 struct err client_starttls(struct client *c, bool *ret, struct when by);
+
+/* Who we are, where c->mechanisms is not empty. *ret false: refused, the last answer is in `said`.
+ * Whether the connection is safe enough for a password is the caller's to know. */
+struct err client_auth(struct client *c, struct str user, struct str secret, bool *ret,
+                       struct when by);
 
 enum { CLIENT_OUT_OF_STEP = 503 }; /* "bad sequence of commands" */
 

@@ -21,6 +21,9 @@ static const struct {
     {"protocol", 1u << ROUTE_RELAY},
     {"tls.implicit", 1u << ROUTE_RELAY},
     {"tls.allow-invalid-certs", 1u << ROUTE_RELAY},
+    {"auth.username", 1u << ROUTE_RELAY},
+    {"auth.secret", 1u << ROUTE_RELAY},
+    {"allow-plaintext-auth", 1u << ROUTE_RELAY},
     {"deliver", 1u << ROUTE_LOCAL},
     {"path", 1u << ROUTE_LOCAL},
     {"reply.code", 1u << ROUTE_REJECT},
@@ -117,6 +120,39 @@ static void check_tls(struct plan_full *p, const struct plan_route *r)
     }
 }
 
+/* Both or none; and nothing in them that would end a line or a field. */
+static void check_auth(struct plan_full *p, const struct plan_route *r)
+{
+    const struct route_settings *set = r->settings;
+    struct str secret = set->auth_secret.text;
+    bool has_name = plan_given(p, set, "auth.username"),
+         has_secret = plan_given(p, set, "auth.secret");
+
+    if (has_name != has_secret) {
+        fault_error(p->faults, plan_where(p, set, has_name ? "auth.username" : "auth.secret"),
+                    "queue.route.%.*s: auth.%s without auth.%s", STR_ARG(r->name),
+                    has_name ? "username" : "secret", has_name ? "secret" : "username");
+    }
+    if (has_secret && (str_find(secret, '\0') != STR_NONE || str_find(secret, '\n') != STR_NONE)) {
+        fault_error(p->faults, plan_where(p, set, "auth.secret"),
+                    "queue.route.%.*s: auth.secret holds a NUL byte or a line break",
+                    STR_ARG(r->name));
+    }
+    if (has_secret && secret.len == 0) {
+        fault_error(p->faults, plan_where(p, set, "auth.secret"),
+                    "queue.route.%.*s: auth.secret is empty", STR_ARG(r->name));
+    }
+    if (plan_given(p, set, "allow-plaintext-auth") && !has_name) {
+        fault_error(p->faults, plan_where(p, set, "allow-plaintext-auth"),
+                    "queue.route.%.*s: allow-plaintext-auth without auth", STR_ARG(r->name));
+        fault_hint(p->faults, "auth: { username: ..., secret: { file: ... } }");
+    }
+    if (has_name && set->protocol == PROTOCOL_LMTP) {
+        fault_error(p->faults, plan_where(p, set, "auth.username"),
+                    "queue.route.%.*s: auth is not for protocol: lmtp", STR_ARG(r->name));
+    }
+}
+
 static struct plan_target target_of(const struct plan_route *r, const struct target *from)
 {
     struct plan_target t = {.host = from->host,
@@ -166,6 +202,7 @@ static void add_route(struct plan_full *p, struct plan_route *r)
         check_keys(p, r);
         check_needs(p, r);
         check_tls(p, r);
+        check_auth(p, r);
     }
 }
 

@@ -45,7 +45,10 @@ struct route_settings { /* queue.route.NAME */
     bool tls_allow_invalid_certs;      /* relay */
     enum route_deliver deliver;        /* local */
     struct str path;                   /* local by maildir */
-    uint32_t reply_code;               /* reject */
+    struct str auth_username;          /* relay */
+    struct secret auth_secret;
+    bool allow_plaintext_auth;
+    uint32_t reply_code; /* reject */
     struct str reply_text;
     struct str description;
 };

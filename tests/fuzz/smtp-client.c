@@ -121,6 +121,13 @@ static void converse(void *arg)
     if (client_greet(&c, &greeted, WHEN_NEVER).code != OK) {
         greeted = false;
     }
+    if (greeted && (h->wishes & 64) && c.mechanisms != 0) {
+        struct err e = client_auth(&c, STR("ann"), STR("tea"), &greeted, WHEN_NEVER);
+
+        must(e.code == OK || c.over);
+        must(!greeted || e.code != OK || c.said.code == 235);
+        greeted = greeted && e.code == OK;
+    }
     for (int i = 0; i < 3 && greeted && !c.over; i++) {
         struct arena arena ARENA_LOCAL = {0};
         struct client_rcpt to[RCPTS] = {

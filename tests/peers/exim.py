@@ -28,7 +28,7 @@ tls_advertise_hosts =
 
 begin acl
 take:
-  accept
+{closed}  accept
 
 begin routers
 here:
@@ -67,13 +67,28 @@ begin retry
 
 begin rewrite
 begin authenticators
+{authenticators}"""
+
+# Only who is `user` with `secret` may send.
+CLOSED = """  deny
+    !authenticated = *
+    message = 5.7.0 who are you?
+"""
+AUTHENTICATOR = """
+{name}:
+  driver = plaintext
+  public_name = {public}
+  server_prompts = {prompts}
+  server_condition = ${{if and{{{{eq{{$auth{first}}}{{{user}}}}}{{eq{{$auth{second}}}{{{secret}}}}}}}{{yes}}{{no}}}}
+  server_set_id = $auth{first}
 """
 
 
 class Exim(Peer):
     name = "exim"
 
-    def start(self, relayhost="127.0.0.1", relayport=25, domain="exim.test"):
+    def start(self, relayhost="127.0.0.1", relayport=25, domain="exim.test", user=None,
+              secret=None):
         self.make("", "Debian-exim")
         self.make("spool", "Debian-exim", 0o750)
         self.make("mail", "vmail")
@@ -81,6 +96,14 @@ class Exim(Peer):
         # Its place is compiled in, so only one Exim runs at a time.
         (self.root / "etc/exim4/exim4.conf").write_text(CONFIG.format(
             port=self.port, inside=self.inside, relayhost=relayhost, relayport=relayport,
-            domain=domain))
+            domain=domain, closed=CLOSED if user else "",
+            authenticators=self.authenticators(user, secret) if user else ""))
         self.run("/usr/sbin/exim4", "-bdf", "-q1s")
         return self.wait_open()
+
+    @staticmethod
+    def authenticators(user, secret):
+        return "".join(AUTHENTICATOR.format(name=public.lower(), public=public, prompts=prompts,
+                                            first=first, second=first + 1, user=user, secret=secret)
+                       for public, prompts, first in (("PLAIN", ":", 2),
+                                                      ("LOGIN", "Username:: : Password::", 1)))

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 
+import sasl
 from yard import PATIENCE
 
 
@@ -24,15 +25,20 @@ class Taken:
         self.rcpt_lines = []
         self.message = b""
         self.is_tls = False
+        self.who = None
+        self.client = None  # the address it came from
+        self.ehlo = None
 
 
 class Host:
     def __init__(self, address="127.0.0.1", port=0, lmtp=False, certificate=None, key=None,
                  words=("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "SIZE 104857600"),
-                 name="host.example"):
+                 name="host.example", accounts=None, mechanisms=sasl.MECHANISMS):
+        """With `accounts` (name: password) it takes mail only from those who prove who they are."""
         self.listener = socket.create_server((address, port), backlog=512)
         self.address, self.port = self.listener.getsockname()[:2]
         self.lmtp, self.name, self.words = lmtp, name, words
+        self.accounts, self.mechanisms = accounts, mechanisms
         self.tls = None
         if certificate:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -136,7 +142,8 @@ class Host:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         f = s.makefile("rb")
         is_tls = False
-        now = None
+        now = who = ehlo = None
+        client = s.getpeername()[0]
 
         def chosen(command, usual, line=""):
             answer, scripted = self._scripted(command, line)
@@ -166,6 +173,9 @@ class Host:
                 words = [self.name, *self.words]
                 if self.tls and not is_tls:
                     words.append("STARTTLS")
+                if self.accounts:
+                    words.append("AUTH " + " ".join(self.mechanisms))
+                ehlo = line.split(" ")[-1]
                 lines = [f"250{'-' if i + 1 < len(words) else ' '}{w}"
                          for i, w in enumerate(words)]
                 reply("EHLO", "\r\n".join(lines), line)
@@ -180,10 +190,18 @@ class Host:
                     self.open.add(s)
                 f = s.makefile("rb")
                 is_tls = True
+            elif verb == "AUTH" and self.accounts:
+                answer, scripted = self._scripted("AUTH", line)
+                if not scripted:
+                    who, answer = sasl.serve(line, self.accounts, self.mechanisms, say,
+                                             lambda: f.readline().decode().rstrip("\r\n"))
+                say(answer)
+            elif verb == "MAIL" and self.accounts and who is None:
+                say("530 5.7.0 who are you?")
             elif verb == "MAIL":
                 if reply("MAIL", "250 2.1.0 sender ok", line):
                     now = Taken()
-                    now.is_tls = is_tls
+                    now.is_tls, now.who, now.client, now.ehlo = is_tls, who, client, ehlo
                     now.mail_line = line
                     now.sender = path_of(line)
             elif verb == "RCPT":

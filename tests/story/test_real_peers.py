@@ -138,6 +138,28 @@ def test_postfix_gives_us_mail(yard, postfix):
         assert body_of(mail) == BODY
 
 
+def test_exim_learns_who_we_are(yard, exim):
+    """Without credentials it takes nothing, with wrong ones neither; its PLAIN and its LOGIN say yes to us."""
+    exim.start(user="ann", secret="tea for two")
+    ways = {"no": {}, "bad": {"auth": {"username": "ann", "secret": "coffee"}},
+            "good": {"auth": {"username": "ann", "secret": "tea for two"}}}
+    yard.configure({"queue": {
+        "route": {name: {"type": "relay", "address": "127.0.0.1", "port": exim.port,
+                         **({"allow-plaintext-auth": True} if way else {}), **way}
+                  for name, way in ways.items()},
+        "strategy": {"route": [{"if": "sender == 'no@client.example'", "use": "no"},
+                               {"if": "sender == 'bad@client.example'", "use": "bad"},
+                               {"use": "good"}]}}}).start()
+    bad = sends_mail(yard, "bad@client.example", "b@exim.test")
+    assert yard.wait("delivery_deferred", message=bad)["code"] == 535
+    no = sends_mail(yard, "no@client.example", "b@exim.test")
+    assert yard.wait("delivery_failed", message=no)["code"] == 550
+    good = sends_mail(yard, "a@client.example", "b@exim.test")
+    yard.wait("delivery_done", message=good)
+    exim.wait_mail(1)
+    assert "A=plain:ann" in exim.said()
+
+
 def test_exim_gives_us_mail(yard, exim):
     yard.start()
     exim.start(relayport=yard.port)

@@ -118,6 +118,106 @@ static struct row rows[] = {
      .content0 = {"Status: 5.7.4"}},
 };
 
+/* ---- credentials ---- */
+
+#define AS_ANN(more)                                                                               \
+    BY("{ type: relay, address: 192.0.2.1, auth: { username: ann, secret: tea }" more " }", "")
+
+static struct row auth_rows[] = {
+    {.name = "PLAIN before LOGIN, in a verified conversation (Q-074)",
+     .config = AS_ANN(""),
+     .hosts = {{.ip = ONE,
+                .ehlo = "250 host/250 STARTTLS|250 host/250 AUTH LOGIN PLAIN",
+                .tls_names = "192.0.2.1"}},
+     .contents = {1},
+     .heard0 = "STARTTLS\nEHLO mx.here.example\nAUTH PLAIN AGFubgB0ZWE=\nMAIL FROM:"},
+    {.name = "LOGIN where there is nothing better",
+     .config = AS_ANN(""),
+     .hosts = {{.ip = ONE,
+                .ehlo = "250 host/250 STARTTLS|250 host/250 AUTH LOGIN NTLM",
+                .auth = "334 VXNlcm5hbWU6|334 UGFzc3dvcmQ6|235 hello",
+                .tls_names = "192.0.2.1"}},
+     .contents = {1},
+     .heard0 = "AUTH LOGIN\nYW5u\ndGVh\nMAIL FROM:"},
+    {.name = "535: no further mechanism, a failure for now (Q-074)",
+     .config = AS_ANN(""),
+     .wait_ms = 5000,
+     .hosts = {{.ip = ONE,
+                .ehlo = "250 host/250 STARTTLS|250 host/250 AUTH LOGIN PLAIN",
+                .auth = "535 5.7.8 no such pair",
+                .tls_names = "192.0.2.1"}},
+     .contents = {0},
+     .log = {"\"event\":\"delivery_deferred\"", "\"code\":535", "AUTH: no such pair"},
+     .not_log = {"delivery_failed", "tea", "dGVh", "AGFubgB0ZWE="},
+     .heard0 = "AUTH PLAIN AGFubgB0ZWE=\nQUIT\n"},
+    {.name = "504: the mechanism is no good, the next one is",
+     .config = AS_ANN(""),
+     .hosts = {{.ip = ONE,
+                .ehlo = "250 host/250 STARTTLS|250 host/250 AUTH PLAIN LOGIN",
+                .auth = "504 5.5.4 not this one|334 VXNlcm5hbWU6|334 UGFzc3dvcmQ6|235 hello",
+                .tls_names = "192.0.2.1"}},
+     .contents = {1},
+     .heard0 = "AUTH PLAIN AGFubgB0ZWE=\nAUTH LOGIN\n"},
+    {.name = "never without TLS, even where it is offered in the clear only",
+     .config = AS_ANN(""),
+     .hosts = {{.ip = HUB}, {.ip = ONE, .ehlo = "250 host/250 AUTH PLAIN"}},
+     .contents = {1, 0},
+     .content0 = {"Status: 5.7.4"},
+     .not_log = {"AUTH PLAIN"}},
+    {.name = "never to somebody with another's certificate",
+     .config = AS_ANN(""),
+     .wait_ms = 5000,
+     .hosts = {{.ip = ONE,
+                .ehlo = "250 host/250 STARTTLS/250 AUTH PLAIN",
+                .tls_names = "evil.test"}},
+     .contents = {0},
+     .log = {"\"event\":\"delivery_deferred\"", "\"status\":\"4.7.5\""},
+     .heard0 = "STARTTLS\n"},
+    {.name = "unless the route says that it need not be verified",
+     .config = AS_ANN(", tls: { allow-invalid-certs: true }"),
+     .hosts = {{.ip = ONE,
+                .ehlo = "250 host/250 STARTTLS/250 AUTH PLAIN",
+                .tls_names = "evil.test"}},
+     .contents = {1},
+     .heard0 = "AUTH PLAIN AGFubgB0ZWE=\n"},
+    {.name = "or that they may go in the clear",
+     .config = AS_ANN(", allow-plaintext-auth: true"),
+     .hosts = {{.ip = ONE, .ehlo = "250 host/250 AUTH=PLAIN"}},
+     .contents = {1},
+     .heard0 = "EHLO mx.here.example\nAUTH PLAIN AGFubgB0ZWE=\nMAIL FROM:"},
+    {.name =
+         "TLS is disabled and plaintext is not allowed: nothing is told, and somebody hears why",
+     .config = BY("{ type: relay, address: 192.0.2.1, auth: { username: ann, secret: tea } }",
+                  "  tls: { default: { starttls: disable, dane: disable, mta-sts: disable } }\n"),
+     .wait_ms = 5000,
+     .hosts = {{.ip = ONE, .ehlo = "250 host/250 AUTH PLAIN"}},
+     .contents = {0},
+     .log = {"\"status\":\"4.7.11\"", "allow-plaintext-auth"},
+     .heard0 = "EHLO mx.here.example\nQUIT\n"},
+    {.name = "a host that offers nothing we know gets no mail without credentials",
+     .config = AS_ANN(", allow-plaintext-auth: true"),
+     .wait_ms = 5000,
+     .hosts = {{.ip = ONE, .ehlo = "250 host/250 AUTH CRAM-MD5"}},
+     .contents = {0},
+     .log = {"\"event\":\"delivery_deferred\"", "no way to send them"},
+     .heard0 = "EHLO mx.here.example\nQUIT\n"},
+    {.name = "a host that only says yes to SCRAM has not proved itself",
+     .config = AS_ANN(", allow-plaintext-auth: true"),
+     .wait_ms = 5000,
+     .hosts = {{.ip = ONE, .ehlo = "250 host/250 AUTH SCRAM-SHA-256 PLAIN"}},
+     .contents = {0},
+     .log = {"\"event\":\"delivery_deferred\"", "did not prove"},
+     .heard0 = "AUTH SCRAM-SHA-256 "},
+    {.name = "refused at one host, accepted at the next",
+     .config = BY("{ type: relay, addresses: [ 192.0.2.1, { address: 192.0.2.2, priority: 1 } ], "
+                  "auth: { username: ann, secret: tea }, allow-plaintext-auth: true }",
+                  ""),
+     .hosts = {{.ip = ONE, .ehlo = "250 host/250 AUTH PLAIN", .auth = "454 4.7.0 not now"},
+               {.ip = TWO, .ehlo = "250 host/250 AUTH PLAIN"}},
+     .contents = {0, 1},
+     .not_log = {"delivery_deferred"}},
+};
+
 static const struct row *playing;
 
 static void expect_text(struct yard *y, struct str in, const char *text, bool wanted)
@@ -147,21 +247,32 @@ static void row_test(struct yard *y)
     }
 }
 
-static void mail_takes_the_routes(void **state)
+static void play(struct row *row, size_t count)
 {
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct yard y = {.config = rows[i].config,
-                         .names = rows[i].names,
-                         .hosts = rows[i].hosts,
+    for (size_t i = 0; i < count; i++) {
+        struct yard y = {.config = row[i].config,
+                         .names = row[i].names,
+                         .hosts = row[i].hosts,
                          .test = row_test};
 
-        print_message("  %s\n", rows[i].name);
-        while (y.host_count < HOSTS && rows[i].hosts[y.host_count].ip != NULL) {
+        print_message("  %s\n", row[i].name);
+        while (y.host_count < HOSTS && row[i].hosts[y.host_count].ip != NULL) {
             y.host_count++;
         }
-        playing = &rows[i];
+        playing = &row[i];
         yard_run(&y);
     }
+}
+
+static void mail_takes_the_routes(void **state)
+{
+    play(rows, COUNT_OF(rows));
+    (void)state;
+}
+
+static void relays_are_told_who_we_are(void **state)
+{
+    play(auth_rows, COUNT_OF(auth_rows));
     (void)state;
 }
 
@@ -289,6 +400,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mail_takes_the_routes),
+        cmocka_unit_test(relays_are_told_who_we_are),
         cmocka_unit_test(both_sources_are_used_each_with_its_name),
         cmocka_unit_test(a_source_that_is_missing_is_told_and_never_replaced),
         cmocka_unit_test(a_connection_object_says_how_long_a_turn_is),

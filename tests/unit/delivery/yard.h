@@ -31,6 +31,7 @@ struct yard_host {
     const char *ip;
     uint16_t port;
     const char *greeting, *ehlo, *mail, *rcpt, *data, *end;
+    const char *auth; /* to AUTH and each line after it, until it is good or bad */
     bool lmtp, broken_tls;
     bool hangs_up;         /* after each content, without a word */
     const char *tls_names; /* offers TLS under these names (as tls_server_sim) */
@@ -39,7 +40,7 @@ struct yard_host {
     struct buf heard; /* commands, one a line; contents left out */
     struct buf content;
     unsigned connections, contents;
-    unsigned uses[6];
+    unsigned uses[7];
     struct listener *listener;
 };
 
@@ -69,11 +70,12 @@ struct yard {
 
 /* ---- hosts ---- */
 
-enum { USE_GREETING, USE_EHLO, USE_MAIL, USE_RCPT, USE_DATA, USE_END };
+enum { USE_GREETING, USE_EHLO, USE_MAIL, USE_RCPT, USE_DATA, USE_END, USE_AUTH };
 
 struct yard_session {
     struct yard_host *host;
     struct stream *stream;
+    bool in_auth;
     unsigned rcpts; /* accepted in this transaction */
     bool over;
 };
@@ -186,13 +188,23 @@ static void yard_starttls(struct yard_session *s)
     tls_server_drop(t);
 }
 
+static void yard_auth(struct yard_session *s)
+{
+    struct str answer = yard_answer(s->host, s->host->auth, "235 ok", USE_AUTH);
+
+    s->in_auth = str_starts(answer, STR("334"));
+    yard_say(s, answer);
+}
+
 static void yard_command(struct yard_session *s, struct str line)
 {
     struct yard_host *h = s->host;
 
     buf_put(&h->heard, line);
     buf_byte(&h->heard, '\n');
-    if (str_starts(line, STR("EHLO")) || str_starts(line, STR("LHLO"))) {
+    if (s->in_auth || str_starts(line, STR("AUTH "))) {
+        yard_auth(s);
+    } else if (str_starts(line, STR("EHLO")) || str_starts(line, STR("LHLO"))) {
         yard_say(s, yard_answer(h, h->ehlo, "250 host", USE_EHLO));
     } else if (str_starts(line, STR("MAIL"))) {
         s->rcpts = 0;

@@ -1,0 +1,128 @@
+"""Where mail goes and as whom: several hosts, credentials, addresses to connect from, programs."""
+
+import os
+
+import pytest
+
+from client import sends_mail
+from host import Host, silent_port
+
+ANN = {"username": "ann", "secret": "tea for two"}
+
+
+@pytest.fixture
+def closed_host(certificates):
+    """Takes mail from ann only, and has a certificate by the story's authority."""
+    with Host(certificate=certificates["host"], key=certificates["host_key"],
+              accounts={"ann": "tea for two"}) as h:
+        yield h
+
+
+def trusting(certificates):
+    return {**os.environ, "SSL_CERT_FILE": str(certificates["ca"])}
+
+
+@pytest.mark.parametrize("mechanisms, said", [
+    (("PLAIN", "LOGIN"), "AUTH PLAIN "),
+    (("LOGIN",), "AUTH LOGIN"),
+    (("PLAIN", "SCRAM-SHA-256"), "AUTH SCRAM-SHA-256 "),
+])
+def test_a_relay_learns_who_we_are(yard, closed_host, certificates, mechanisms, said):
+    """Q-074: the best mechanism that is offered, over verified TLS."""
+    closed_host.mechanisms = mechanisms
+    yard.relays(("hub.example", closed_host), auth=ANN).start(env=trusting(certificates))
+    identity = sends_mail(yard, "a@client.example", "b@hub.example")
+    yard.wait("delivery_done", message=identity)
+    [taken] = closed_host.wait_mail(1)
+    assert taken.is_tls and taken.who == "ann"
+    assert [line for line in closed_host.heard if line.startswith(said)]
+    assert "tea" not in yard.log.read_text()
+
+
+def test_a_password_that_is_wrong_is_told_once_and_later_again(yard, closed_host, certificates):
+    """Q-074: after 535 no other mechanism; the mail waits for somebody to mend it."""
+    closed_host.mechanisms = ("PLAIN", "LOGIN")
+    yard.relays(("hub.example", closed_host), auth={**ANN, "secret": "coffee"})
+    yard.start(env=trusting(certificates))
+    identity = sends_mail(yard, "a@client.example", "b@hub.example")
+    event = yard.wait("delivery_deferred", message=identity)
+    assert event["code"] == 535
+    assert not [line for line in closed_host.heard if line.startswith("AUTH LOGIN")]
+    secret = yard.folder / "secret"
+    secret.write_text("tea for two\n")
+    yard.relays(("hub.example", closed_host), auth={**ANN, "secret": {"file": str(secret)}})
+    yard.with_config("reload")
+    yard.wait("delivery_done", message=identity)
+    assert closed_host.wait_mail(1)[0].who == "ann"
+
+
+def test_credentials_never_go_where_the_certificate_is_not_good(yard, closed_host):
+    yard.relays(("hub.example", closed_host), auth=ANN).start()
+    identity = sends_mail(yard, "a@client.example", "b@hub.example")
+    assert yard.wait("delivery_deferred", message=identity)["status"].startswith("4.7.")
+    assert not [line for line in closed_host.heard if line.startswith("AUTH")]
+
+
+def test_credentials_never_go_in_the_clear_unless_they_may(yard):
+    with Host(accounts={"ann": "tea for two"}) as host:
+        yard.relays(("hub.example", host), auth=ANN).start()
+        refused = sends_mail(yard, "a@client.example", "b@hub.example")
+        assert yard.wait("delivery_failed", message=refused)["status"] == "5.7.4"
+        assert not [line for line in host.heard if line.startswith("AUTH")]
+        yard.relays(("hub.example", host), **{"auth": ANN, "allow-plaintext-auth": True})
+        yard.with_config("reload")
+        taken = sends_mail(yard, "a@client.example", "b@hub.example")
+        yard.wait("delivery_done", message=taken)
+        assert host.wait_mail(1)[0].who == "ann"
+
+
+def test_a_relay_of_several_hosts_is_served_by_those_that_are_there(yard, host, another_host):
+    """PY-33: by priority, and by chance among equals; one that is away costs no attempt."""
+    yard.relays(("hub.example", host), address=None, addresses=[
+        {"address": "127.0.0.1", "port": silent_port()},
+        {"address": "127.0.0.1", "port": host.port, "priority": 1, "weight": 3},
+        {"address": "127.0.0.1", "port": another_host.port, "priority": 1}])
+    yard.configure({"queue": {"route": {"to-hub-example": {"address": None, "port": None}},
+                              "connection": {"default": {"idle": "0s"}}}}).start()
+    for _ in range(40):
+        sends_mail(yard, "a@client.example", "b@hub.example")
+    yard.wait("delivery_done", count=40)
+    assert not yard.seen("delivery_deferred")
+    assert host.mail and another_host.mail
+
+
+def test_connections_come_from_the_addresses_that_are_configured(yard, host):
+    """Q-068: each with its own name."""
+    yard.relays(("hub.example", host)).configure({"queue": {
+        "connection": {"default": {"source-ips": ["127.0.0.2", "127.0.0.3"], "idle": "0s"}},
+        "source-ip": {"127.0.0.2": {"ehlo-hostname": "two.example.org"},
+                      "127.0.0.3": {"ehlo-hostname": "three.example.org"}}}}).start()
+    for _ in range(30):
+        sends_mail(yard, "a@client.example", "b@hub.example")
+    assert {(t.client, t.ehlo) for t in host.wait_mail(30)} == {
+        ("127.0.0.2", "two.example.org"), ("127.0.0.3", "three.example.org")}
+
+
+def test_an_address_that_this_machine_lacks_is_told_and_not_replaced(yard, host):
+    yard.relays(("hub.example", host)).configure({"queue": {
+        "connection": {"default": {"source-ips": ["192.0.2.77"]}}}}).start()
+    identity = sends_mail(yard, "a@client.example", "b@hub.example")
+    assert "192.0.2.77" in yard.wait("source_missing")["text"]
+    assert yard.wait("delivery_deferred", message=identity)["status"] == "4.3.5"
+    assert host.connections == 0
+
+
+def test_mail_may_go_nowhere(yard, host):
+    yard.configure({"queue": {
+        "route": {"hole": {"type": "discard"},
+                  "no": {"type": "reject", "reply": {"code": 554, "text": "5.7.1 not today"}},
+                  "hub": {"type": "relay", "address": "127.0.0.1", "port": host.port}},
+        "strategy": {"route": [{"if": "rcpt_domain == 'hole.example'", "use": "hole"},
+                               {"if": "rcpt_domain == 'no.example'", "use": "no"},
+                               {"use": "hub"}]}}}).start()
+    identity = sends_mail(yard, "a@client.example", ["x@hole.example", "y@no.example"])
+    assert yard.wait("delivery_done", message=identity)["rcpt"] == "x@hole.example"
+    failed = yard.wait("delivery_failed", message=identity)
+    assert (failed["rcpt"], failed["code"], failed["status"]) == ("y@no.example", 554, "5.7.1")
+    [report] = host.wait_mail(1)
+    assert b"not today" in report.message and b"hole.example" not in report.message
