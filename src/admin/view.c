@@ -28,7 +28,7 @@ static const struct job_note *note_of(const struct message *m, const struct job_
 static struct date wait_since(const struct message *m, const struct rcpt_state *s,
                               enum wait_reason reason)
 {
-    if (reason == WAIT_HELD) {
+    if (reason == WAIT_HELD && s->held_since.ms > 0) { /* else its queue is */
         return s->held_since;
     }
     if (reason != WAIT_NOT_DUE && s->next.ms > s->last.at.ms) {
@@ -49,7 +49,7 @@ static void make_wait(const struct message *m, const struct rcpt_state *s,
     ret->state = note != NULL ? str_of(note->state) : STR("recording");
     ret->reason = str_of(wait_reason_name(reason));
     ret->says = str_of(wait_reason_prose(reason));
-    ret->text = reason == WAIT_HELD ? s->held_why : note != NULL ? note->text : STR_EMPTY;
+    ret->text = s->held_since.ms > 0 ? s->held_why : note != NULL ? note->text : STR_EMPTY;
     ret->since = wait_since(m, s, reason);
     ret->until = note != NULL ? note->until : DATE_NEVER;
 }

@@ -68,7 +68,7 @@ void heap_put(struct heap *h, struct heap_node *n, int64_t key)
     }
     if (h->count == h->size) {
         must(h->size < UINT32_MAX / 2);
-        h->size = h->size ? h->size * 2 : 64;
+        h->size = h->size ? h->size * 2 : 4;
         h->nodes = mem_grow(h->nodes, h->size, sizeof *h->nodes);
     }
     rise(h, n, h->count++);

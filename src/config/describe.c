@@ -186,6 +186,12 @@ static void schema_item(const struct setting *row, struct buf *out)
     case SETTING_SIZE:
         buf_put(out, STR("\"type\":\"string\",\"pattern\":\"^[0-9]+ *([kKmMgGtT][iI]?)?[bB]$\""));
         break;
+    case SETTING_RATE:
+        buf_put(
+            out,
+            STR("\"type\":\"string\",\"pattern\":"
+                "\"^(none|unlimited|false|[0-9]+ */ *([0-9]+ *([wdhmsWDHMS]|[mM][sS]) *)+)$\""));
+        break;
     case SETTING_CHOICE:
         buf_put(out, STR("\"enum\":["));
         for (const struct setting_choice *c = row->choices; c->word != NULL; c++) {

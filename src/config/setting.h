@@ -96,6 +96,12 @@ struct target {
     uint32_t weight;   /* among those of one priority; 0: only after all others */
 };
 
+/* So many in that time; count 0: no limit. */
+struct rate {
+    uint64_t count;
+    int64_t period_ms;
+};
+
 /* All lists look alike: items, count. */
 struct str_list {
     const struct str *items;
@@ -130,6 +136,7 @@ enum setting_type {
     SETTING_I64,        /*                                                  int64_t */
     SETTING_DURATION,   /* 90s 5m 1d12h 250ms                               int64_t, ms */
     SETTING_SIZE,       /* 64KiB 25MB 100B                                  uint64_t, bytes */
+    SETTING_RATE,       /* 100/1m: so many in that time; none               struct rate */
     SETTING_STRING,     /* any text                                         struct str */
     SETTING_NAME,       /* the name of an object                            struct str */
     SETTING_HOSTNAME,   /* mx.example.org, lower-cased                      struct str */
@@ -202,6 +209,7 @@ struct setting_table {
 #define SETTING_C_I64           int64_t
 #define SETTING_C_DURATION      int64_t
 #define SETTING_C_SIZE          uint64_t
+#define SETTING_C_RATE          struct rate
 #define SETTING_C_STRING        struct str
 #define SETTING_C_NAME          struct str
 #define SETTING_C_HOSTNAME      struct str

@@ -2,6 +2,10 @@
 
 #include "base/check.h"
 
+enum { RATE_COUNT_MAX = 1000 * 1000 * 1000, RATE_PERIOD_MS_MIN = 1000 };
+
+#define RATE_PERIOD_MS_MAX (366 * 86400 * 1000LL)
+
 struct unit {
     struct str name;
     uint64_t worth;
@@ -106,6 +110,40 @@ enum units_result size_parse(struct str s, uint64_t *ret)
         return UNITS_TOO_LARGE;
     }
     *ret = bytes;
+    return UNITS_OK;
+}
+
+enum units_result rate_parse(struct str s, uint64_t *ret_count, int64_t *ret_ms)
+{
+    struct str rest = str_trim(s), number;
+    int64_t ms;
+    uint64_t count;
+    enum units_result r;
+
+    if (str_eq(rest, STR("none")) || str_eq(rest, STR("unlimited")) || str_eq(rest, STR("false"))) {
+        *ret_count = 0;
+        *ret_ms = RATE_PERIOD_MS_MIN;
+        return UNITS_OK;
+    }
+    if (str_find(rest, '/') == STR_NONE) {
+        return UNITS_MALFORMED;
+    }
+    str_cut(&rest, '/', &number);
+    if (!str_to_u64(str_trim(number), &count) || count == 0) {
+        return UNITS_MALFORMED;
+    }
+    r = duration_parse(rest, &ms);
+    if (r != UNITS_OK) {
+        return r;
+    }
+    if (count > RATE_COUNT_MAX || ms > RATE_PERIOD_MS_MAX) {
+        return UNITS_TOO_LARGE;
+    }
+    if (ms < RATE_PERIOD_MS_MIN) {
+        return UNITS_MALFORMED;
+    }
+    *ret_count = count;
+    *ret_ms = ms;
     return UNITS_OK;
 }
 

@@ -22,6 +22,9 @@ enum units_result {
 enum units_result duration_parse(struct str s, int64_t *ret_ms);
 /* "64KiB", "25MB", "100B"; units B kB MB GB TB and KiB MiB GiB TiB, of either case. */
 enum units_result size_parse(struct str s, uint64_t *ret);
+/* "100/1m": a count from 1 to a thousand million in 1s to 366d; "none", "unlimited" and "false"
+ * give count 0. */
+enum units_result rate_parse(struct str s, uint64_t *ret_count, int64_t *ret_ms);
 
 void duration_print(int64_t ms, struct buf *out); /* "1d12h"; "0s" */
 void size_print(uint64_t bytes, struct buf *out); /* in the largest unit that divides it */

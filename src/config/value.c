@@ -153,6 +153,19 @@ static bool read_size(struct value_reading *v, const struct setting *row, const 
     return true;
 }
 
+static bool read_rate(struct value_reading *v, const struct setting *row, const struct yaml *node,
+                      void *member)
+{
+    struct rate rate;
+
+    (void)row;
+    if (rate_parse(node->text, &rate.count, &rate.period_ms) != UNITS_OK) {
+        return value_wrong(v, node, SETTING_RATE);
+    }
+    memcpy(member, &rate, sizeof rate);
+    return true;
+}
+
 static bool read_choice(struct value_reading *v, const struct setting *row, const struct yaml *node,
                         void *member)
 {
@@ -238,6 +251,8 @@ static const struct kind kinds[] = {
     [SETTING_I64] = {"a whole number", sizeof(int64_t), read_number},
     [SETTING_DURATION] = {"a duration such as 90s, 5m or 1d12h", sizeof(int64_t), read_duration},
     [SETTING_SIZE] = {"a size such as 64KiB or 25MB", sizeof(uint64_t), read_size},
+    [SETTING_RATE] = {"a rate such as 100/1m: a number and 1s to 366d; or none",
+                      sizeof(struct rate), read_rate},
     [SETTING_STRING] = {"a text", sizeof(struct str), value_read_text},
     [SETTING_NAME] = {"a name (1 to 32 letters, digits, \".\", \"_\", \"-\")", sizeof(struct str),
                       value_read_name},
@@ -376,6 +391,7 @@ static bool item_eq(enum setting_type type, const void *a, const void *b)
     case SETTING_I64:
     case SETTING_DURATION:
     case SETTING_SIZE:
+    case SETTING_RATE:
     case SETTING_CHOICE:
         return memcmp(a, b, kinds[type].size) == 0;
     case SETTING_RULES:

@@ -150,9 +150,15 @@ static void fail_for_now(struct job *j, const struct recipient *r, struct rcpt_s
         state_fail(m, r, s);
         return;
     }
+    bool moves = !str_eq(changed.state.queue, s->queue);
+
     changed.state = *s;
     struct subject subject = {
         .message = m, .recipient = &changed, .facts = {.now = clock_date(), .mx = STR_EMPTY}};
+
+    if (moves) {
+        s->lane = decide_lane(j->work->plan, &subject, a);
+    }
 
     route = decide_route(j->work->plan, &subject, a, &d);
     if (route != NULL) {

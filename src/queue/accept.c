@@ -29,6 +29,7 @@ static void fill_state(const struct plan *plan, const struct message *m, struct 
     to->state.deadline = DATE_NEVER;
     schedule = decide_schedule(plan, &s, a, &d);
     schedule_accept(schedule, m->arrived, &to->state);
+    to->state.lane = decide_lane(plan, &s, a);
     route = decide_route(plan, &s, a, &d);
     /* Without a route it waits at no site until preparing finds one, and `why` says so. */
     to->state.site = route ? plan_site(route, to->address, a) : STR_EMPTY;

@@ -55,15 +55,20 @@ struct notes {
     uint32_t count;
 };
 
-static enum wait_reason blocked_reason(const struct berth *b)
+static enum wait_reason blocked_reason(const struct vqueue *v, const struct berth *b)
 {
+    if (v->held) {
+        return WAIT_HELD;
+    }
+    if (b->blocked == BERTH_OPEN && v->running < v->slots && heap_holds(&v->rate_timer)) {
+        return WAIT_RATE_LIMIT;
+    }
     switch (b->blocked) {
     case BERTH_SITE_FULL:
         return WAIT_SITE_LIMIT;
     case BERTH_CLASS_FULL:
         return WAIT_SLOW_LIMIT;
     case BERTH_OPEN:
-    case BERTH_BLOCK_COUNT:
         break;
     }
     return WAIT_NO_SLOT;
@@ -71,6 +76,8 @@ static enum wait_reason blocked_reason(const struct berth *b)
 
 static enum wait_reason reason_of(const struct queue *q, const struct job *j)
 {
+    const struct vqueue *v = q->vqueues[j->queue];
+
     switch ((enum job_state)j->state) {
     case JOB_WAITING:
         return j->reason == WAIT_NOT_DUE || job_text(q, j).len == 0 ? WAIT_NOT_DUE : j->reason;
@@ -78,17 +85,17 @@ static enum wait_reason reason_of(const struct queue *q, const struct job *j)
         if (store_room(q->store) == STORE_STOPPED) {
             return WAIT_STORE;
         }
-        if (!site_admits(j->site)) {
+        if (!v->held && !site_admits(j->site)) {
             return j->site->rests_slow ? WAIT_SLOW_LIMIT : WAIT_BACKOFF;
         }
-        return blocked_reason(turns_find(&q->vqueues[j->queue]->due, lane_of(q, j), j->site));
+        return blocked_reason(v, turns_find(&v->due, j->lane, j->priority, j->site));
     case JOB_PREPARING:
         return WAIT_PREPARING;
     case JOB_READY:
         if (store_room(q->store) == STORE_STOPPED) {
             return WAIT_STORE;
         }
-        return blocked_reason(queue_work_of(j->work)->berth);
+        return blocked_reason(v, queue_work_of(j->work)->berth);
     case JOB_RUNNING:
         return WAIT_RUNNING;
     case JOB_NOTING:
@@ -106,7 +113,7 @@ static void note_job(const struct queue *q, const struct job *j, struct arena *a
                              .first = j->first,
                              .to_count = j->to_count,
                              .queue = arena_dup(a, str_of(q->vqueues[j->queue]->name)),
-                             .lane = arena_dup(a, lane_of(q, j)),
+                             .lane = arena_dup(a, j->lane->name),
                              .site = arena_dup(a, str_of(j->site->name)),
                              .act = j->act,
                              .note = j->note,
@@ -117,6 +124,12 @@ static void note_job(const struct queue *q, const struct job *j, struct arena *a
     if (j->state == JOB_WAITING) {
         ret->until = j->act;
         ret->text = arena_dup(a, job_text(q, j));
+    } else if (ret->reason == WAIT_RATE_LIMIT) {
+        ret->text = arena_printf(a, "the rate of virtual queue %s", q->vqueues[j->queue]->name);
+        ret->until = date_add(clock_date(),
+                              (q->vqueues[j->queue]->rate_timer.key - clock_now().ns) / NS_PER_MS);
+    } else if (ret->reason == WAIT_HELD) {
+        ret->text = arena_printf(a, "virtual queue %s is held", q->vqueues[j->queue]->name);
     } else if (ret->reason == WAIT_BACKOFF || j->site->resting) {
         ret->until = j->site->resting ? j->site->rest_until : DATE_NEVER;
         ret->text = arena_dup(a, str_of(j->site->text));
@@ -223,12 +236,16 @@ static void depths_here(struct queue *q, void *ctx)
     for (uint16_t i = 0; i < q->vqueue_count; i++) {
         const struct vqueue *v = q->vqueues[i];
 
+        if (v->name == NULL) {
+            continue;
+        }
         d->items[d->count++] = (struct queue_depth){.name = arena_dup(d->arena, str_of(v->name)),
                                                     .slots = v->slots,
                                                     .running = v->running,
                                                     .due = v->due.jobs,
                                                     .ready = v->ready.jobs,
-                                                    .orphan = v->orphan};
+                                                    .orphan = v->orphan,
+                                                    .held = v->held};
     }
 }
 

@@ -84,6 +84,7 @@ static void add(struct grouping *g, uint32_t index)
                               .to_count = 1,
                               .act = s->next,
                               .attempts = s->attempts < 255 ? (uint8_t)s->attempts : 255,
+                              .priority = g->m->priority,
                               .queue = s->queue,
                               .lane = s->lane,
                               .site = s->site};

@@ -28,6 +28,7 @@
 #include "base/list.h"
 #include "queue/queue.h"
 #include "queue/site.h"
+#include "queue/turns.h"
 
 enum job_state {
     JOB_WAITING,
@@ -58,12 +59,6 @@ struct debt {
     bool more; /* more came to be owed while the report was being made */
 };
 
-/* The name of a lane that jobs are in; shared by them. */
-struct lane_name {
-    uint32_t jobs;
-    struct str name;
-};
-
 struct job {
     struct heap_node timer; /* in queue->timers */
     union {
@@ -73,12 +68,13 @@ struct job {
     uint64_t message;
     struct job *sibling; /* the next job of the message */
     struct site *site;
-    struct lane_name *lane; /* NULL: none */
-    struct parcel *parcel;  /* kept for the first turn, within cache_bytes; or NULL */
+    struct lane *lane;
+    struct parcel *parcel; /* kept for the first turn, within cache_bytes; or NULL */
     struct date act, note;
     uint32_t first, to_count;
     uint16_t queue;
     uint8_t state, reason, flags, attempts;
+    int8_t priority;
 };
 
 _Static_assert(sizeof(struct job) <= 112, "P7: what one queued job may cost");
@@ -89,6 +85,7 @@ struct job_spec {
     struct date act, note;
     bool note_is_end;
     uint8_t attempts;
+    int8_t priority;
     struct str queue, lane, site; /* views into the states */
 };
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "limit/bucket.h"
 #include "queue/events.h"
 #include "queue/job.h"
 #include "queue/queue.h"
@@ -12,18 +13,40 @@
 #include "queue/turns.h"
 #include "strategy/strategy.h"
 
-enum { ORPHAN_SLOTS = 5, SLOT_MESSAGES_MAX = 20, SLOT_MS_MAX = 1000, STORE_AGAIN_MS = 1000 };
+enum {
+    ORPHAN_SLOTS = 5,
+    SLOT_MESSAGES_MAX = 20,
+    SLOT_MS_MAX = 1000,
+    STORE_AGAIN_MS = 1000,
+    LANES_SHARED = 256
+};
 
-/* One virtual queue. Its number never changes while the process lives. */
+/* Lanes of a virtual queue: made on demand, forgotten when empty. Beyond `max` named ones further
+ * names share LANES_SHARED, by hash. */
+struct lanes {
+    struct map by_name;
+    struct lane unnamed;
+    struct lane **shared; /* LANES_SHARED of them, once there is one */
+    uint32_t max;
+};
+
+/* One virtual queue. Its number is its own while it has a name; an orphan that is empty loses it,
+ * and its place goes to the next new name. */
 struct vqueue {
-    char *name;
+    char *name; /* NULL: a place that is free */
     uint16_t number;
+    uint32_t jobs; /* whatever their state */
     uint32_t slots, running;
-    uint32_t max_share_percent; /* as last configured */
-    int64_t slow_after_ms;
-    bool orphan;             /* no longer configured: served with ORPHAN_SLOTS until empty */
-    struct turns due, ready; /* wait for room in the ready set; wait for a slot */
-    uint32_t in_hand;        /* preparing and ready: the ready set */
+    bool orphan;      /* no longer configured: served with ORPHAN_SLOTS until empty */
+    bool held;        /* keeps its mail without trying it */
+    struct rate rate; /* of messages that start */
+    struct bucket bucket;
+    struct heap_node
+        rate_timer; /* in queue->rate_timers while it waits for its rate; keyed by ns */
+    struct lanes lanes;
+    const struct plan_queue *planned; /* in queue->plan; NULL: an orphan */
+    struct turns due, ready;          /* wait for room in the ready set; wait for a slot */
+    uint32_t in_hand;                 /* preparing and ready: the ready set */
     struct shares shares;
     const struct job *suspect; /* the watchdog saw it wait while it should have gone on */
     struct when suspect_since;
@@ -43,10 +66,10 @@ struct queue {
     struct heap timers;    /* jobs by min(act, note) in ms; sites' rests have their own heap */
     struct signal changed; /* the first timer moved */
     struct map texts;      /* job to the text of its wait, where it has one */
-    struct map lane_names;
-    struct map debts; /* by message id */
+    struct map debts;      /* by message id */
     struct heap debt_timers;
-    uint64_t cached_bytes; /* of parcels that jobs keep */
+    struct heap rate_timers; /* of virtual queues */
+    uint64_t cached_bytes;   /* of parcels that jobs keep */
     struct queue_counts counts;
     uint32_t busy; /* works, slots, commits and reports that are out */
     bool loaded, serving, stopping;
@@ -61,10 +84,11 @@ struct slot {
     struct queue *queue;
     struct vqueue *vqueue;
     struct site *site;
-    struct berth *berth; /* claimed; charged when it ends or changes */
-    struct when since;   /* of this turn */
-    uint32_t messages;   /* in this turn */
-    uint32_t recipients;
+    struct berth *berth;    /* claimed; charged when it ends or changes */
+    struct when since;      /* of this turn */
+    struct when charged;    /* until when the work at hand has been charged */
+    uint32_t messages;      /* in this turn */
+    int64_t unpaid_ms;      /* used, and not yet charged to `berth` */
     bool accepted;          /* a transaction was, since the last exchange */
     int64_t slowest_ms;     /* longest wait since the last exchange */
     uint32_t turn_messages; /* at the end of which others have theirs */
@@ -88,6 +112,7 @@ struct queue_work {
     struct work work;
     struct job *job;
     struct berth *berth; /* where it waits while READY */
+    struct berth *due;   /* where it was due: claimed until its slot time is known */
     enum prepared how;
     enum wait_reason reason;
     struct date until;
@@ -104,6 +129,9 @@ static inline struct queue_work *queue_work_of(struct work *w)
 
 /* queue.c */
 struct vqueue *vqueue_take(struct queue *q, struct str name);
+void vqueue_set(struct vqueue *v, const struct plan_queue *planned,
+                const struct virtual_settings *s);
+void vqueue_orphan(struct vqueue *v); /* no longer configured */
 struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *spec);
 void job_place(struct queue *q, struct job *j); /* waiting or due, by the clock; arms its timer */
 void job_place_first(struct queue *q, struct job *j); /* before others that are due */
@@ -113,12 +141,24 @@ void job_timer(struct queue *q, struct job *j);
 void job_set_text(struct queue *q, struct job *j, struct str text);
 struct str job_text(const struct queue *q, const struct job *j);
 void job_drop_parcel(struct queue *q, struct job *j);
-struct str lane_of(const struct queue *q, const struct job *j);
-
 struct vqueue *vqueue_of(const struct queue *q, const struct job *j);
+/* An orphan with nothing left is forgotten. */
+void vqueue_forget(struct queue *q, struct vqueue *v);
 void unberth(struct queue *q, struct job *j); /* a due or ready job, out of its berth */
 
+/* lanes.c */
+void lanes_init(struct lanes *l);
+void lanes_done(struct lanes *l);
+struct lane *lane_take(const struct queue *q, struct vqueue *v, struct str name);
+void lane_drop(struct lanes *l, struct lane *lane);
+/* By the plan of now. */
+void lane_weigh(const struct queue *q, const struct vqueue *v, struct lane *lane);
+
 /* work.c */
+/* The slot time it took is known: its lane and site are charged where it was due. */
+void settle(struct queue_work *w, int64_t ms);
+/* May it start one more by its rate and hold? When not for its rate, it wakes when it may. */
+bool may_start(struct queue *q, struct vqueue *v);
 struct work *work_new(struct queue *q, struct job *j);
 void work_unprepare(struct work *w);
 void work_free(struct work *w);
@@ -138,9 +178,8 @@ void pump_all(struct queue *q);
 void hand_enter(struct queue *q, struct job *j);
 void hand_leave(struct queue *q, struct job *j);
 uint32_t hand_max(const struct vqueue *v); /* places in the ready set */
-/* Berths of this site in `t` that its share kept back may be asked again; and the longest waiting
- * of those that the share of new sites kept back. */
-void unblock_site(struct turns *t, struct site *site);
+/* The longest waiting berth that the share of new sites keeps back may be asked again; or all that
+ * any share does. */
 void unblock_class(struct turns *t);
 void unblock_all(struct turns *t);
 

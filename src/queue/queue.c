@@ -49,27 +49,84 @@ void busy_end(struct queue *q)
 
 /* ---- virtual queues ---- */
 
+static struct date due_since(struct link *job)
+{
+    return CONTAINER_OF(job, struct job, link)->act;
+}
+
+static struct date ready_since(struct link *work)
+{
+    return queue_work_of(CONTAINER_OF(work, struct work, link))->job->act;
+}
+
+/* A place that was given up, or a new one. */
+static struct vqueue *place_for(struct queue *q)
+{
+    struct vqueue *v;
+
+    for (uint16_t i = 0; i < q->vqueue_count; i++) {
+        if (q->vqueues[i]->name == NULL) {
+            return q->vqueues[i];
+        }
+    }
+    must(q->vqueue_count < UINT16_MAX);
+    v = MEM_NEW(struct vqueue);
+    v->number = q->vqueue_count;
+    q->vqueues = mem_grow(q->vqueues, (size_t)q->vqueue_count + 1, sizeof *q->vqueues);
+    q->vqueues[q->vqueue_count++] = v;
+    turns_init(&v->due, false, due_since);
+    turns_init(&v->ready, true, ready_since);
+    lanes_init(&v->lanes);
+    return v;
+}
+
 struct vqueue *vqueue_take(struct queue *q, struct str name)
 {
     struct vqueue *v = map_get(&q->vqueue_names, name);
 
     if (v == NULL) {
-        must(q->vqueue_count < UINT16_MAX);
-        v = MEM_NEW(struct vqueue);
+        v = place_for(q);
         v->name = mem_dup_z(name.ptr, name.len);
-        v->number = q->vqueue_count;
-        v->slots = ORPHAN_SLOTS;
-        v->max_share_percent = 50;
-        v->slow_after_ms = 2000;
-        v->orphan = true;
-        shares_set(&v->shares, v->slots, hand_max(v), v->max_share_percent, v->slow_after_ms);
-        turns_init(&v->due, false);
-        turns_init(&v->ready, true);
-        q->vqueues = mem_grow(q->vqueues, (size_t)q->vqueue_count + 1, sizeof *q->vqueues);
-        q->vqueues[q->vqueue_count++] = v;
+        v->bucket = (struct bucket){0};
+        vqueue_orphan(v);
         map_put(&q->vqueue_names, (struct str){v->name, name.len}, v);
     }
     return v;
+}
+
+void vqueue_orphan(struct vqueue *v)
+{
+    static const struct virtual_settings orphan = {.concurrency = ORPHAN_SLOTS,
+                                                   .max_share_percent = 50,
+                                                   .slow_after_ms = 2000,
+                                                   .lanes_max = 10000,
+                                                   .aging_ms = 600000};
+
+    vqueue_set(v, NULL, &orphan);
+}
+
+void vqueue_set(struct vqueue *v, const struct plan_queue *planned,
+                const struct virtual_settings *s)
+{
+    v->planned = planned;
+    v->orphan = planned == NULL;
+    v->slots = s->concurrency;
+    v->held = s->hold;
+    v->rate = s->rate;
+    v->lanes.max = s->lanes_max;
+    v->due.aging_ms = v->ready.aging_ms = s->aging_ms;
+    shares_set(&v->shares, v->slots, hand_max(v), s->max_share_percent, s->slow_after_ms);
+}
+
+void vqueue_forget(struct queue *q, struct vqueue *v)
+{
+    if (v->orphan && v->name != NULL && v->jobs == 0 && v->running == 0) {
+        heap_remove(&q->rate_timers, &v->rate_timer);
+        map_take(&q->vqueue_names, str_of(v->name));
+        mem_free(v->name);
+        v->name = NULL;
+        v->suspect = NULL;
+    }
 }
 
 struct vqueue *vqueue_of(const struct queue *q, const struct job *j)
@@ -77,39 +134,7 @@ struct vqueue *vqueue_of(const struct queue *q, const struct job *j)
     return q->vqueues[j->queue];
 }
 
-/* ---- lanes' names and waits' texts ---- */
-
-static struct lane_name *lane_name_take(struct queue *q, struct str name)
-{
-    struct lane_name *l;
-
-    if (name.len == 0) {
-        return NULL;
-    }
-    l = map_get(&q->lane_names, name);
-    if (l == NULL) {
-        l = MEM_NEW(struct lane_name);
-        l->name = (struct str){mem_dup_z(name.ptr, name.len), name.len};
-        map_put(&q->lane_names, l->name, l);
-    }
-    l->jobs++;
-    return l;
-}
-
-static void lane_name_drop(struct queue *q, struct lane_name *l)
-{
-    if (l != NULL && --l->jobs == 0) {
-        map_take(&q->lane_names, l->name);
-        mem_free((char *)(uintptr_t)l->name.ptr);
-        mem_free(l);
-    }
-}
-
-struct str lane_of(const struct queue *q, const struct job *j)
-{
-    (void)q;
-    return j->lane ? j->lane->name : STR_EMPTY;
-}
+/* ---- waits' texts ---- */
 
 void job_set_text(struct queue *q, struct job *j, struct str text)
 {
@@ -138,6 +163,7 @@ struct job *jobs_of(const struct queue *q, uint64_t message)
 struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *spec)
 {
     struct job *j = MEM_NEW(struct job), *first = jobs_of(q, message);
+    struct vqueue *v = vqueue_take(q, spec->queue);
 
     j->message = message;
     j->first = spec->first;
@@ -146,8 +172,10 @@ struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *sp
     j->note = spec->note;
     j->flags = spec->note_is_end ? JOB_NOTE_IS_END : 0;
     j->attempts = spec->attempts;
-    j->queue = vqueue_take(q, spec->queue)->number;
-    j->lane = lane_name_take(q, spec->lane);
+    j->priority = spec->priority;
+    j->queue = v->number;
+    j->lane = lane_take(q, v, spec->lane);
+    v->jobs++;
     j->site = site_take(&q->sites, spec->site);
     j->site->jobs++;
     if (first == NULL) {
@@ -188,11 +216,15 @@ static void leave_chain(struct queue *q, struct job *j)
 
 void job_free(struct queue *q, struct job *j)
 {
+    struct vqueue *v = vqueue_of(q, j);
+
     heap_remove(&q->timers, &j->timer);
     job_set_text(q, j, STR_EMPTY);
     job_drop_parcel(q, j);
     leave_chain(q, j);
-    lane_name_drop(q, j->lane);
+    lane_drop(&v->lanes, j->lane);
+    v->jobs--;
+    vqueue_forget(q, v);
     j->site->jobs--;
     site_forget(&q->sites, j->site);
     q->counts.jobs--;
@@ -232,9 +264,9 @@ static void place(struct queue *q, struct job *j, bool first)
     j->reason = site_admits(j->site) ? WAIT_NO_SLOT : WAIT_BACKOFF;
     shares_saw(&v->shares, j->site, clock_date());
     if (first) {
-        turns_add_first(&v->due, lane_of(q, j), j->site, &j->link);
+        turns_add_first(&v->due, j->lane, j->priority, j->site, &j->link);
     } else {
-        turns_add(&v->due, lane_of(q, j), j->site, &j->link);
+        turns_add(&v->due, j->lane, j->priority, j->site, &j->link);
     }
     job_timer(q, j);
 }
@@ -255,7 +287,7 @@ void unberth(struct queue *q, struct job *j)
     struct vqueue *v = vqueue_of(q, j);
 
     if (j->state == JOB_DUE) {
-        turns_remove(turns_find(&v->due, lane_of(q, j), j->site), &j->link);
+        turns_remove(turns_find(&v->due, j->lane, j->priority, j->site), &j->link);
     } else {
         struct queue_work *w = queue_work_of(j->work);
 

@@ -198,6 +198,7 @@ struct queue_depth {
     struct str name;
     uint64_t slots, running, due, ready;
     bool orphan; /* no longer configured; served until empty */
+    bool held;   /* keeps its mail without trying it */
 };
 struct err queue_each(struct queue *q, struct arena *a, struct queue_depth **ret, uint32_t *count,
                       struct when by);

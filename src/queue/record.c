@@ -172,7 +172,7 @@ static void count_result(struct queue *q, const struct rcpt_state *s)
 static uint32_t regroup(struct work *w, struct job_spec **ret)
 {
     uint32_t top = w->to[w->to_count - 1] + 1;
-    struct message m = {.to_count = top};
+    struct message m = {.to_count = top, .priority = queue_work_of(w)->job->priority};
 
     m.to = arena_array(&w->arena, top, sizeof *m.to);
     for (uint32_t i = 0; i < w->to_count; i++) {
@@ -383,6 +383,7 @@ void record(struct queue *q, struct job *j)
     struct work *w = j->work;
     struct record *r = MEM_NEW(struct record);
 
+    settle(queue_work_of(w), 0); /* what did not run used no slot */
     j->state = JOB_RECORDING;
     j->reason = WAIT_RECORDING;
     job_timer(q, j);

@@ -11,6 +11,7 @@ enum {
     IDLE_TICK_MS = 10 * 1000,
     STEP_MS = 1000,
     OVERDUE_MS = 2000,
+    HELD_LOOK_MS = 60 * 1000,
     TIMERS_MAX = 256
 };
 
@@ -40,21 +41,17 @@ static void use_plan(struct queue *q, struct plan *plan)
     plan_give(q->plan);
     q->plan = plan;
     for (uint16_t i = 0; i < q->vqueue_count; i++) {
-        q->vqueues[i]->orphan = true;
-        q->vqueues[i]->slots = ORPHAN_SLOTS;
+        vqueue_orphan(q->vqueues[i]);
     }
     for (size_t i = 0; i < plan->queue_count; i++) {
-        struct vqueue *v = vqueue_take(q, plan->queues[i].name);
-
-        v->orphan = false;
-        v->slots = plan->queues[i].settings->concurrency;
-        v->max_share_percent = plan->queues[i].settings->max_share_percent;
-        v->slow_after_ms = plan->queues[i].settings->slow_after_ms;
+        vqueue_set(vqueue_take(q, plan->queues[i].name), &plan->queues[i],
+                   plan->queues[i].settings);
     }
     for (uint16_t i = 0; i < q->vqueue_count; i++) {
         struct vqueue *v = q->vqueues[i];
 
-        shares_set(&v->shares, v->slots, hand_max(v), v->max_share_percent, v->slow_after_ms);
+        heap_remove(&q->rate_timers, &v->rate_timer); /* the pump sets it anew */
+        vqueue_forget(q, v);
         unblock_all(&v->due);
         unblock_all(&v->ready);
     }
@@ -193,6 +190,31 @@ struct err queue_ready(struct queue *q, struct when by)
 
 /* ---- timers ---- */
 
+/* Its note has come in a queue that is held, where nothing is told and nothing given up: a notice
+ * is looked at again, and what is over its time gets one attempt when the queue goes on. */
+static void held_note(struct queue *q, struct job *j)
+{
+    if (j->flags & JOB_NOTE_IS_END) {
+        j->flags |= JOB_EXPIRING;
+        if (j->state == JOB_READY) {
+            j->work->expiring = true;
+        }
+        job_timer(q, j);
+    } else {
+        heap_put(&q->timers, &j->timer, clock_date().ms + HELD_LOOK_MS);
+    }
+}
+
+static void rates_due(struct queue *q)
+{
+    struct heap_node *n;
+
+    while ((n = heap_least(&q->rate_timers)) != NULL && n->key <= clock_now().ns) {
+        heap_remove(&q->rate_timers, n);
+        pump(q, CONTAINER_OF(n, struct vqueue, rate_timer));
+    }
+}
+
 static void fire(struct queue *q)
 {
     int64_t now = clock_date().ms;
@@ -204,6 +226,7 @@ static void fire(struct queue *q)
         site_forget(&q->sites, site);
     }
     debts_due(q);
+    rates_due(q);
     while (left-- > 0) {
         struct heap_node *n = heap_least(&q->timers);
         struct job *j;
@@ -212,9 +235,12 @@ static void fire(struct queue *q)
             return;
         }
         j = CONTAINER_OF(n, struct job, timer);
-        if (j->state == JOB_WAITING && j->act.ms <= now && j->note.ms > now) {
+        if (j->state == JOB_WAITING && j->act.ms <= now &&
+            (j->note.ms > now || vqueue_of(q, j)->held)) {
             job_place(q, j);
-            pump(q, q->vqueues[j->queue]);
+            pump(q, vqueue_of(q, j));
+        } else if (vqueue_of(q, j)->held) {
+            held_note(q, j);
         } else {
             job_note(q, j);
         }
@@ -239,12 +265,16 @@ static struct date next_timer(const struct queue *q)
  * there is none. */
 static const struct job *idle_job(const struct vqueue *v)
 {
-    struct berth *b = v->running < v->slots ? turns_peek(&v->ready) : NULL;
+    bool starts = v->running < v->slots && !heap_holds(&v->rate_timer);
+    struct berth *b = starts ? turns_next(&v->ready, clock_date()) : NULL;
 
+    if (v->held) {
+        return NULL;
+    }
     if (b != NULL) {
         return queue_work_of(CONTAINER_OF(list_first(&b->jobs), struct work, link))->job;
     }
-    b = v->in_hand < hand_max(v) ? turns_peek(&v->due) : NULL;
+    b = v->in_hand < hand_max(v) ? turns_next(&v->due, clock_date()) : NULL;
     return b ? CONTAINER_OF(list_first(&b->jobs), struct job, link) : NULL;
 }
 
@@ -294,8 +324,12 @@ static void watch_clock(int64_t *apart_ms)
 static struct when next_look(const struct queue *q, struct when tick)
 {
     struct date next = next_timer(q);
+    struct heap_node *rate = heap_least(&q->rate_timers);
     int64_t ms = next.ms - clock_date().ms;
 
+    if (rate != NULL) {
+        tick = when_earlier(tick, (struct when){rate->key});
+    }
     return date_is_never(next) ? tick : when_earlier(tick, when_after(ms > 0 ? ms : 0));
 }
 
@@ -381,6 +415,7 @@ void queue_free(struct queue *q)
     for (uint16_t i = 0; i < q->vqueue_count; i++) {
         turns_done(&q->vqueues[i]->due);
         turns_done(&q->vqueues[i]->ready);
+        lanes_done(&q->vqueues[i]->lanes);
         shares_done(&q->vqueues[i]->shares);
         mem_free(q->vqueues[i]->name);
         mem_free(q->vqueues[i]);
@@ -390,10 +425,10 @@ void queue_free(struct queue *q)
     map_done(&q->vqueue_names);
     map_done(&q->messages);
     map_done(&q->texts);
-    map_done(&q->lane_names);
     map_done(&q->debts);
     heap_done(&q->timers);
     heap_done(&q->debt_timers);
+    heap_done(&q->rate_timers);
     plan_give(q->plan);
     mem_free(q);
 }

@@ -2,9 +2,10 @@
 
 #include "base/mem.h"
 
-/* One site's part. */
+/* One site's part, and who waits for it to grow. */
 struct share {
     uint32_t slots, hand;
+    struct list wait_slot, wait_hand;
 };
 
 static uint64_t key_of(const struct site *site)
@@ -51,16 +52,17 @@ bool shares_hold(const struct shares *s, struct date now)
     return s->slots >= SHARES_SLOTS_MIN && now.ms < s->mixed_until.ms;
 }
 
-static struct share share_of(const struct shares *s, const struct site *site)
+static const struct share *share_of(const struct shares *s, const struct site *site)
 {
+    static const struct share none = {0};
     const struct share *found = map_get_num(&s->by_site, key_of(site));
 
-    return found ? *found : (struct share){0, 0};
+    return found ? found : &none;
 }
 
 enum berth_block shares_ask_hand(const struct shares *s, const struct site *site, struct date now)
 {
-    uint32_t has = share_of(s, site).hand;
+    uint32_t has = share_of(s, site)->hand;
 
     if (!shares_hold(s, now)) {
         return BERTH_OPEN;
@@ -77,7 +79,7 @@ enum berth_block shares_ask_hand(const struct shares *s, const struct site *site
 
 enum berth_block shares_ask_slot(const struct shares *s, const struct site *site, struct date now)
 {
-    uint32_t has = share_of(s, site).slots;
+    uint32_t has = share_of(s, site)->slots;
 
     if (!shares_hold(s, now)) {
         return BERTH_OPEN;
@@ -97,17 +99,56 @@ static struct share *share_take(struct shares *s, const struct site *site)
 
     if (found == NULL) {
         found = MEM_NEW(struct share);
+        list_init(&found->wait_slot);
+        list_init(&found->wait_hand);
         map_put_num(&s->by_site, key_of(site), found);
     }
     return found;
 }
 
-static void forget(struct shares *s, const struct site *site, struct share *share)
+/* One that waits may be asked again, or all. */
+static void ask_again(struct list *waiting, bool all)
 {
+    struct link *k;
+
+    while ((k = list_first(waiting)) != NULL) {
+        struct berth *b = CONTAINER_OF(k, struct berth, in_why);
+
+        berth_unblock(b);
+        if (!all && berth_is_active(b)) {
+            return;
+        }
+    }
+}
+
+static void give(struct shares *s, const struct site *site, struct share *share)
+{
+    ask_again(&share->wait_hand, share->hand == 0);
+    ask_again(&share->wait_slot, share->slots == 0);
     if (share->slots == 0 && share->hand == 0) {
         map_take_num(&s->by_site, key_of(site));
         mem_free(share);
     }
+}
+
+void shares_ask_others(struct shares *s, const struct site *site)
+{
+    struct share *share = map_get_num(&s->by_site, key_of(site));
+
+    if (share != NULL) {
+        ask_again(&share->wait_hand, false);
+        ask_again(&share->wait_slot, false);
+    }
+}
+
+void shares_keep_hand(struct shares *s, struct berth *b, enum berth_block why)
+{
+    berth_block(b, why, why == BERTH_SITE_FULL ? &share_take(s, b->site)->wait_hand : NULL);
+}
+
+void shares_keep_slot(struct shares *s, struct berth *b, enum berth_block why)
+{
+    berth_block(b, why, why == BERTH_SITE_FULL ? &share_take(s, b->site)->wait_slot : NULL);
 }
 
 bool shares_take_hand(struct shares *s, const struct site *site, struct date now)
@@ -127,7 +168,7 @@ void shares_give_hand(struct shares *s, const struct site *site, bool counted_ne
     must(share->hand > 0);
     share->hand--;
     s->hand_new -= counted_new;
-    forget(s, site, share);
+    give(s, site, share);
 }
 
 bool shares_take_slot(struct shares *s, const struct site *site, struct date now)
@@ -147,7 +188,7 @@ void shares_give_slot(struct shares *s, const struct site *site, bool counted_ne
     must(share->slots > 0);
     share->slots--;
     s->slots_new -= counted_new;
-    forget(s, site, share);
+    give(s, site, share);
 }
 
 void shares_prove_slot(struct shares *s)

@@ -48,9 +48,16 @@ enum berth_block shares_ask_slot(const struct shares *s, const struct site *site
 
 /* It takes one. True: it counts among the new ones; say so when it is given back. */
 bool shares_take_hand(struct shares *s, const struct site *site, struct date now);
-void shares_give_hand(struct shares *s, const struct site *site, bool counted_new);
 bool shares_take_slot(struct shares *s, const struct site *site, struct date now);
+/* It gives it back: the longest waiting of the berths that its share kept back may be asked again,
+ * or all of them when it holds nothing more. */
+void shares_give_hand(struct shares *s, const struct site *site, bool counted_new);
 void shares_give_slot(struct shares *s, const struct site *site, bool counted_new);
+/* A berth of a site that is full, or of a class that is, waits until there is room. */
+void shares_keep_hand(struct shares *s, struct berth *b, enum berth_block why);
+void shares_keep_slot(struct shares *s, struct berth *b, enum berth_block why);
+/* One that was to be asked again has gone: another may be. */
+void shares_ask_others(struct shares *s, const struct site *site);
 /* A slot that counted among the new ones no longer does: its site was proven on it. */
 void shares_prove_slot(struct shares *s);
 

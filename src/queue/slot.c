@@ -13,14 +13,17 @@ void site_park(struct queue *q, struct site *site)
     struct link *k;
 
     LIST_EACH (&site->berths, each) {
-        berth_park(CONTAINER_OF(each, struct berth, in_site));
+        struct berth *b = CONTAINER_OF(each, struct berth, in_site);
+
+        berth_park(b);
+        unblock_class(b->turns); /* had it been unblocked for a place, that goes to another */
     }
     /* Ready jobs go back to due: they shall take no room in the ready set while their site rests.
      * The berths change under our hands, so each step begins anew. */
     k = list_first(&site->berths);
     while (k != NULL) {
         struct berth *b = CONTAINER_OF(k, struct berth, in_site);
-        struct link *last = b->holds_works ? list_last(&b->jobs) : NULL;
+        struct link *last = b->turns->holds_works ? list_last(&b->jobs) : NULL;
         struct job *j;
 
         if (last == NULL) {
@@ -37,15 +40,7 @@ void site_park(struct queue *q, struct site *site)
 void site_unpark(struct queue *q, struct site *site)
 {
     LIST_EACH (&site->berths, k) {
-        struct berth *b = CONTAINER_OF(k, struct berth, in_site);
-
-        berth_unpark(b);
-        LIST_EACH (&b->jobs, jk) {
-            struct job *j = b->holds_works ? queue_work_of(CONTAINER_OF(jk, struct work, link))->job
-                                           : CONTAINER_OF(jk, struct job, link);
-
-            j->reason = WAIT_NO_SLOT;
-        }
+        berth_unpark(CONTAINER_OF(k, struct berth, in_site));
     }
     pump_all(q);
 }
@@ -116,13 +111,15 @@ static void note_success(struct queue *q, struct slot *s)
 
 /* ---- slots ---- */
 
-/* What the slot used since its turn began goes on the bill of its lane and site. */
-static void charge(struct slot *s)
+/* What the slot used since it was last charged goes on the bill of its lane and site, where the
+ * work at hand was due and where it was ready. */
+static int64_t used_ms(struct slot *s, const struct work *done)
 {
-    int64_t ms = (clock_now().ns - s->since.ns) / NS_PER_MS;
+    struct when now = clock_now();
+    int64_t ms = (now.ns - s->charged.ns) / NS_PER_MS, least = done ? (int64_t)done->to_count : 0;
 
-    berth_charge(s->berth, ms > (int64_t)s->recipients ? ms : (int64_t)s->recipients);
-    s->berth = NULL;
+    s->charged = now;
+    return ms > least ? ms : least;
 }
 
 void slot_start(struct queue *q, struct vqueue *v, struct berth *b)
@@ -134,11 +131,11 @@ void slot_start(struct queue *q, struct vqueue *v, struct berth *b)
     s->vqueue = v;
     s->site = b->site;
     s->berth = b;
-    s->since = clock_now();
-    s->recipients = w->work.to_count;
+    s->since = s->charged = clock_now();
     s->slow_after_ms = v->shares.slow_after_ms;
     s->turn_messages = w->work.turn_messages ? w->work.turn_messages : SLOT_MESSAGES_MAX;
     s->turn_ms = w->work.turn_ms ? w->work.turn_ms : SLOT_MS_MAX;
+    bucket_take(&v->bucket, &v->rate, clock_now());
     berth_claim(b);
     unberth(q, w->job);
     scout_runs(w->job);
@@ -163,14 +160,12 @@ static void give_back(struct slot *s)
     struct vqueue *v = s->vqueue;
     struct site *site = s->site;
 
-    charge(s);
     v->running--;
     site->connections--;
     shares_give_slot(&v->shares, site, s->counted_new);
     if (s->slow) {
         shares_quick(&v->shares);
     }
-    unblock_site(&v->ready, site);
     if (s->counted_new) {
         unblock_class(&v->ready);
     }
@@ -179,6 +174,7 @@ static void give_back(struct slot *s)
         site_unpark(q, site);
     }
     site_forget(&q->sites, site);
+    vqueue_forget(q, v);
     pump(q, v);
     busy_end(q);
 }
@@ -200,7 +196,7 @@ static struct queue_work *more_for(struct slot *s)
     struct queue_work *w;
 
     if (first == NULL || s->berth->parked || q->stopping || turn_is_over(s) ||
-        s->vqueue->running > s->vqueue->slots) {
+        s->vqueue->running > s->vqueue->slots || !may_start(q, s->vqueue)) {
         return NULL;
     }
     w = queue_work_of(CONTAINER_OF(first, struct work, link));
@@ -211,6 +207,7 @@ static void give_more(struct slot *s, struct queue_work *w)
 {
     struct queue *q = s->queue;
 
+    bucket_take(&s->vqueue->bucket, &s->vqueue->rate, clock_now());
     unberth(q, w->job);
     scout_runs(w->job);
     w->slot = s;
@@ -218,9 +215,19 @@ static void give_more(struct slot *s, struct queue_work *w)
     w->job->reason = WAIT_RUNNING;
     job_timer(q, w->job);
     s->messages++;
-    s->recipients += w->work.to_count;
     s->next = &w->work;
     pump(q, s->vqueue);
+}
+
+/* The bill, then what became of the work. */
+static void settle_done(struct slot *s)
+{
+    int64_t ms = used_ms(s, s->done);
+
+    if (s->done != NULL) {
+        settle(queue_work_of(s->done), ms);
+    }
+    s->unpaid_ms += ms;
 }
 
 static void take_done(struct slot *s)
@@ -236,6 +243,13 @@ static void take_done(struct slot *s)
     }
 }
 
+/* Before the slot is given back: nothing of it is then known to its lane and site. */
+static void pay(struct slot *s)
+{
+    berth_charge(s->berth, s->unpaid_ms);
+    s->berth = NULL;
+}
+
 static void answer_next(struct post *p)
 {
     struct slot *s = CONTAINER_OF(p, struct slot, post);
@@ -249,12 +263,17 @@ static void next_here(struct post *p)
     struct slot *s = CONTAINER_OF(p, struct slot, post);
     struct queue_work *w;
 
+    settle_done(s);
     take_done(s);
     s->next = NULL;
     w = more_for(s);
     if (w != NULL) {
+        berth_claim(s->berth); /* paid by exchange, so that the others' clocks go on meanwhile */
+        berth_charge(s->berth, s->unpaid_ms);
+        s->unpaid_ms = 0;
         give_more(s, w);
     } else {
+        pay(s);
         give_back(s);
     }
     s->post.run = answer_next;
@@ -283,10 +302,12 @@ static void end_here(struct post *p)
 {
     struct slot *s = CONTAINER_OF(p, struct slot, post);
 
+    settle_done(s);
     if (s->cut) {
         note_cut(s->queue, s);
     }
     take_done(s);
+    pay(s);
     give_back(s);
     mem_free(s);
 }
@@ -304,12 +325,14 @@ static void failed_here(struct post *p)
     struct queue *q = s->queue;
     struct job *j = s->done ? queue_work_of(s->done)->job : NULL;
 
+    settle_done(s);
     note_failure(q, s);
     if (j != NULL && j->work->results != NULL) {
         take_done(s);
     } else if (j != NULL) {
         put_back(q, j);
     }
+    pay(s);
     give_back(s);
     mem_free(s);
 }
@@ -342,6 +365,12 @@ static void slow_here(struct post *p)
     if (!s->slow) {
         s->slow = true;
         v->close = !shares_slow(&s->vqueue->shares, clock_date());
+        if (s->counted_new) { /* of the two classes it is in one: another new site may begin */
+            s->counted_new = false;
+            shares_prove_slot(&s->vqueue->shares);
+            unblock_class(&s->vqueue->ready);
+            pump(s->queue, s->vqueue);
+        }
     }
     p->run = v->answer;
     loop_post(v->back, p);

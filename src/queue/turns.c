@@ -3,117 +3,227 @@
 #include "base/mem.h"
 #include "queue/site.h"
 
-struct lane {
-    char *name;
-    struct str name_str;
-    struct list berths;   /* ring of those that take turns */
-    uint32_t berth_count; /* all */
-    int64_t deficit_ms;
-    struct map by_site; /* site pointer to berth */
-    struct link in_turns;
-};
+enum { US_PER_MS = 1000, TURN_US = TURN_MS * US_PER_MS };
 
-static uint64_t key_of(const struct site *site)
+static uint64_t key_of(const void *p)
 {
-    return (uint64_t)(uintptr_t)site;
+    return (uint64_t)(uintptr_t)p;
 }
 
-void turns_init(struct turns *t, bool holds_works)
+static void lane_init(struct turn_lane *l, struct lane *lane)
 {
-    *t = (struct turns){.holds_works = holds_works};
-    list_init(&t->active);
-    for (int i = 0; i < BERTH_BLOCK_COUNT; i++) {
-        list_init(&t->blocked[i]);
-    }
+    l->lane = lane;
+    l->level0.lane = l;
+    l->levels = &l->level0;
+}
+
+static void lane_done(struct turn_lane *l)
+{
+    must(l->levels == &l->level0 && l->level0.lower == NULL);
+    heap_done(&l->level0.by_turn);
+    heap_done(&l->level0.by_age);
+    map_done(&l->level0.by_site);
+}
+
+void turns_init(struct turns *t, bool holds_works, struct date (*since)(struct link *job))
+{
+    *t = (struct turns){.holds_works = holds_works, .since = since, .aging_ms = INT64_MAX};
+    list_init(&t->blocked);
+    list_init(&t->blocked_class);
+    lane_init(&t->unnamed, NULL);
 }
 
 void turns_done(struct turns *t)
 {
     must(t->jobs == 0);
-    must(t->lanes.count == 0);
+    must(t->lanes.count == 0 && t->unnamed.berths == 0);
+    lane_done(&t->unnamed);
     map_done(&t->lanes);
+    heap_done(&t->active);
 }
 
-static struct lane *lane_take(struct turns *t, struct str name)
-{
-    struct lane *lane = map_get(&t->lanes, name);
+/* ---- who takes turns ---- */
 
-    if (lane == NULL) {
-        lane = MEM_NEW(struct lane);
-        lane->name = mem_dup_z(name.ptr, name.len);
-        lane->name_str = (struct str){lane->name, name.len};
-        list_init(&lane->berths);
-        map_put(&t->lanes, lane->name_str, lane);
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void lane_weigh(struct turns *t, struct turn_lane *l)
+{
+    if (l->active > 0) {
+        t->weights += l->lane->weight;
+        t->weights -= l->weight;
     }
-    return lane;
+    l->weight = l->lane->weight;
 }
 
 static void activate(struct berth *b)
 {
-    struct lane *lane = b->lane;
+    struct turn_level *level = b->level;
+    struct turn_lane *l = level->lane;
+    struct turns *t = b->turns;
 
-    if (link_is_in(&b->in_lane) || b->parked || b->blocked != BERTH_OPEN || b->count == 0) {
+    if (berth_is_active(b) || b->parked || b->blocked != BERTH_OPEN || b->count == 0) {
         return;
     }
-    b->deficit_ms = TURN_QUANTUM_MS;
-    list_push(&lane->berths, &b->in_lane);
-    if (!link_is_in(&lane->in_turns)) {
-        lane->deficit_ms = TURN_QUANTUM_MS;
-        list_push(&b->turns->active, &lane->in_turns);
+    b->used_us = later(b->used_us, l->clock_us);
+    heap_put(&level->by_turn, &b->turn, b->used_us);
+    heap_put(&level->by_age, &b->age, t->since(list_first(&b->jobs)).ms);
+    if (l->active++ == 0) {
+        l->weight = l->lane->weight;
+        t->weights += l->weight;
+        l->used_us = later(l->used_us, t->clock_us);
+        heap_put(&t->active, &l->turn, l->used_us);
     }
 }
 
 static void deactivate(struct berth *b)
 {
-    list_remove(&b->in_lane);
-    if (list_is_empty(&b->lane->berths)) {
-        list_remove(&b->lane->in_turns);
+    struct turn_lane *l = b->level->lane;
+
+    if (!berth_is_active(b)) {
+        return;
     }
+    heap_remove(&b->level->by_turn, &b->turn);
+    heap_remove(&b->level->by_age, &b->age);
+    if (--l->active == 0) {
+        b->turns->weights -= l->weight;
+        heap_remove(&b->turns->active, &l->turn);
+    }
+}
+
+/* Its clock and its lane's go on by so much, back when it is below 0. */
+static void use(struct berth *b, int64_t us)
+{
+    struct turn_lane *l = b->level->lane;
+
+    b->used_us += us;
+    l->used_us += us / l->weight;
+    if (berth_is_active(b)) {
+        heap_put(&b->level->by_turn, &b->turn, b->used_us);
+    }
+    if (l->active > 0) {
+        heap_put(&b->turns->active, &l->turn, l->used_us);
+    }
+}
+
+/* What everybody's fair share has grown by when so much was used. */
+static void pass(struct berth *b, int64_t us)
+{
+    struct turn_lane *l = b->level->lane;
+    struct turns *t = b->turns;
+    uint64_t weights = t->weights + (l->active > 0 ? 0 : l->weight);
+
+    l->clock_us += us / (l->active + !berth_is_active(b));
+    t->clock_us += us / (int64_t)weights;
+}
+
+/* ---- berths ---- */
+
+static struct turn_lane *lane_take(struct turns *t, struct lane *lane)
+{
+    struct turn_lane *l;
+
+    if (lane->name.len == 0) {
+        t->unnamed.lane = lane;
+        return &t->unnamed;
+    }
+    l = map_get_num(&t->lanes, key_of(lane));
+    if (l == NULL) {
+        l = MEM_NEW(struct turn_lane);
+        lane_init(l, lane);
+        map_put_num(&t->lanes, key_of(lane), l);
+    }
+    return l;
+}
+
+static struct turn_level *level_take(struct turn_lane *l, int priority)
+{
+    struct turn_level **at = &l->levels, *level;
+
+    while (*at != NULL && (*at)->priority > priority) {
+        at = &(*at)->lower;
+    }
+    if (*at != NULL && (*at)->priority == priority) {
+        return *at;
+    }
+    level = MEM_NEW(struct turn_level);
+    level->lane = l;
+    level->priority = priority;
+    level->lower = *at;
+    *at = level;
+    return level;
+}
+
+static void level_forget(struct turn_level *level)
+{
+    struct turn_level **at = &level->lane->levels;
+
+    if (level->priority == 0 || level->by_site.count > 0) {
+        return;
+    }
+    while (*at != level) {
+        at = &(*at)->lower;
+    }
+    *at = level->lower;
+    heap_done(&level->by_turn);
+    heap_done(&level->by_age);
+    map_done(&level->by_site);
+    mem_free(level);
 }
 
 static void forget(struct berth *b)
 {
-    struct lane *lane = b->lane;
+    struct turns *t = b->turns;
+    struct turn_lane *l = b->level->lane;
 
     if (b->count > 0 || b->claims > 0) {
         return;
     }
+    must_not(berth_is_active(b));
     list_remove(&b->in_site);
     list_remove(&b->in_blocked);
-    map_take_num(&lane->by_site, key_of(b->site));
-    if (--lane->berth_count == 0) {
-        must_not(link_is_in(&lane->in_turns));
-        map_take(&b->turns->lanes, lane->name_str);
-        map_done(&lane->by_site);
-        mem_free(lane->name);
-        mem_free(lane);
-    }
+    list_remove(&b->in_why);
+    map_take_num(&b->level->by_site, key_of(b->site));
+    level_forget(b->level);
     mem_free(b);
+    if (--l->berths == 0 && l != &t->unnamed) {
+        map_take_num(&t->lanes, key_of(l->lane));
+        lane_done(l);
+        mem_free(l);
+    }
 }
 
-struct berth *turns_find(struct turns *t, struct str lane, const struct site *site)
+struct berth *turns_find(const struct turns *t, const struct lane *lane, int priority,
+                         const struct site *site)
 {
-    struct lane *l = map_get(&t->lanes, lane);
+    const struct turn_lane *l = lane->name.len == 0 ? &t->unnamed
+                                                    : map_get_num(&t->lanes, key_of(lane));
+    const struct turn_level *level = l ? l->levels : NULL;
 
-    return l ? map_get_num(&l->by_site, key_of(site)) : NULL;
+    while (level != NULL && level->priority != priority) {
+        level = level->lower;
+    }
+    return level ? map_get_num(&level->by_site, key_of(site)) : NULL;
 }
 
-static struct berth *berth_take(struct turns *t, struct str lane_name, struct site *site)
+static struct berth *berth_take(struct turns *t, struct lane *lane, int priority, struct site *site)
 {
-    struct lane *lane = lane_take(t, lane_name);
-    struct berth *b = map_get_num(&lane->by_site, key_of(site));
+    struct turn_lane *l = lane_take(t, lane);
+    struct turn_level *level = level_take(l, priority);
+    struct berth *b = map_get_num(&level->by_site, key_of(site));
 
     if (b == NULL) {
         b = MEM_NEW(struct berth);
         b->turns = t;
-        b->holds_works = t->holds_works;
-        b->lane = lane;
+        b->level = level;
         b->site = site;
         b->parked = !site_admits(site);
         list_init(&b->jobs);
         list_push(&site->berths, &b->in_site);
-        map_put_num(&lane->by_site, key_of(site), b);
-        lane->berth_count++;
+        map_put_num(&level->by_site, key_of(site), b);
+        l->berths++;
     }
     return b;
 }
@@ -126,91 +236,99 @@ static void count_one(struct berth *b)
     activate(b);
 }
 
-void turns_add(struct turns *t, struct str lane, struct site *site, struct link *job)
+struct berth *turns_add(struct turns *t, struct lane *lane, int priority, struct site *site,
+                        struct link *job)
 {
-    struct berth *b = berth_take(t, lane, site);
+    struct berth *b = berth_take(t, lane, priority, site);
 
     list_push(&b->jobs, job);
     count_one(b);
+    return b;
 }
 
-void turns_add_first(struct turns *t, struct str lane, struct site *site, struct link *job)
+/* Another job is its oldest. */
+static void age(struct berth *b)
 {
-    struct berth *b = berth_take(t, lane, site);
+    if (berth_is_active(b)) {
+        heap_put(&b->level->by_age, &b->age, b->turns->since(list_first(&b->jobs)).ms);
+    }
+}
+
+struct berth *turns_add_first(struct turns *t, struct lane *lane, int priority, struct site *site,
+                              struct link *job)
+{
+    struct berth *b = berth_take(t, lane, priority, site);
 
     list_push_front(&b->jobs, job);
     count_one(b);
+    age(b);
+    return b;
 }
 
 void turns_remove(struct berth *b, struct link *job)
 {
     struct turns *t = b->turns;
+    bool was_first = list_first(&b->jobs) == job;
 
     list_remove(job);
     must(b->count > 0);
     b->count--;
     t->jobs--;
     t->parked -= b->parked;
-    if (b->count == 0 && link_is_in(&b->in_lane)) {
+    if (b->count == 0) {
         deactivate(b);
+    } else if (was_first) {
+        age(b);
     }
     forget(b);
 }
 
-/* The first of a ring that has credit; those it passes get a quantum and go to the end. */
-#define WITH_CREDIT(ring, type, member, ret)                                                       \
-    for (;;) {                                                                                     \
-        struct type *first_ = CONTAINER_OF(list_first(ring), struct type, member);                 \
-                                                                                                   \
-        if (first_->deficit_ms > 0) {                                                              \
-            (ret) = first_;                                                                        \
-            break;                                                                                 \
-        }                                                                                          \
-        first_->deficit_ms += TURN_QUANTUM_MS;                                                     \
-        list_remove(&first_->member);                                                              \
-        list_push((ring), &first_->member);                                                        \
-    }
+/* ---- turns ---- */
 
-struct berth *turns_next(struct turns *t)
+static struct berth *least_used(const struct turn_level *level)
 {
-    struct lane *lane;
-    struct berth *b;
-
-    if (list_is_empty(&t->active)) {
-        return NULL;
-    }
-    WITH_CREDIT(&t->active, lane, in_turns, lane)
-    WITH_CREDIT(&lane->berths, berth, in_lane, b)
-    /* One job a turn: equals alternate, and what a turn cost is charged when it is known. */
-    list_remove(&b->in_lane);
-    list_push(&lane->berths, &b->in_lane);
-    list_remove(&lane->in_turns);
-    list_push(&t->active, &lane->in_turns);
-    return b;
+    return CONTAINER_OF(heap_least(&level->by_turn), struct berth, turn);
 }
 
-struct berth *turns_peek(const struct turns *t)
+struct berth *turns_next(const struct turns *t, struct date now)
 {
-    struct lane *lane;
+    struct heap_node *n = heap_least(&t->active);
+    const struct turn_level *top, *level;
+    struct berth *b;
 
-    if (list_is_empty(&t->active)) {
+    if (n == NULL) {
         return NULL;
     }
-    lane = CONTAINER_OF(list_first(&t->active), struct lane, in_turns);
-    return CONTAINER_OF(list_first(&lane->berths), struct berth, in_lane);
+    top = CONTAINER_OF(n, struct turn_lane, turn)->levels;
+    while (top->by_turn.count == 0) {
+        top = top->lower;
+    }
+    b = least_used(top);
+    for (level = top->lower; level != NULL; level = level->lower) {
+        n = heap_least(&level->by_age);
+        if (n != NULL && (now.ms - n->key) / t->aging_ms >= top->priority - level->priority) {
+            struct berth *old = CONTAINER_OF(n, struct berth, age);
+
+            b = old->used_us < b->used_us ? old : b;
+        }
+    }
+    return b;
 }
 
 void berth_claim(struct berth *b)
 {
+    lane_weigh(b->turns, b->level->lane);
     b->claims++;
+    use(b, TURN_US);
 }
 
 void berth_charge(struct berth *b, int64_t ms)
 {
     must(b->claims > 0);
+    must(ms >= 0);
     b->claims--;
-    b->deficit_ms -= ms;
-    b->lane->deficit_ms -= ms;
+    use(b, ms * US_PER_MS - TURN_US);
+    pass(b, ms * US_PER_MS);
     forget(b);
 }
 
@@ -219,9 +337,7 @@ void berth_park(struct berth *b)
     if (!b->parked) {
         b->parked = true;
         b->turns->parked += b->count;
-        if (link_is_in(&b->in_lane)) {
-            deactivate(b);
-        }
+        deactivate(b);
     }
 }
 
@@ -234,14 +350,13 @@ void berth_unpark(struct berth *b)
     }
 }
 
-void berth_block(struct berth *b, enum berth_block why)
+void berth_block(struct berth *b, enum berth_block why, struct list *at)
 {
     must(b->blocked == BERTH_OPEN);
     b->blocked = why;
-    list_push(&b->turns->blocked[why], &b->in_blocked);
-    if (link_is_in(&b->in_lane)) {
-        deactivate(b);
-    }
+    list_push(&b->turns->blocked, &b->in_blocked);
+    list_push(at ? at : &b->turns->blocked_class, &b->in_why);
+    deactivate(b);
 }
 
 void berth_unblock(struct berth *b)
@@ -249,6 +364,7 @@ void berth_unblock(struct berth *b)
     if (b->blocked != BERTH_OPEN) {
         b->blocked = BERTH_OPEN;
         list_remove(&b->in_blocked);
+        list_remove(&b->in_why);
         activate(b);
     }
 }

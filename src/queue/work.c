@@ -35,10 +35,19 @@ void work_unprepare(struct work *w)
 
 void work_free(struct work *w)
 {
+    settle(queue_work_of(w), 0);
     work_unprepare(w);
     parcel_drop(w->parcel);
     arena_done(&w->arena);
     mem_free(queue_work_of(w));
+}
+
+void settle(struct queue_work *w, int64_t ms)
+{
+    if (w->due != NULL) {
+        berth_charge(w->due, ms);
+        w->due = NULL;
+    }
 }
 
 /* ---- scouts ---- */
@@ -84,7 +93,13 @@ void put_back(struct queue *q, struct job *j)
 void job_unberth(struct queue *q, struct job *j)
 {
     if (j->state == JOB_DUE || j->state == JOB_READY) {
+        struct vqueue *v = vqueue_of(q, j);
+
         unberth(q, j);
+        /* Had it been the one to be asked for a place that became free, others are. */
+        shares_ask_others(&v->shares, j->site);
+        unblock_class(&v->due);
+        unblock_class(&v->ready);
     }
     if (j->state == JOB_READY) {
         work_free(j->work);
@@ -106,9 +121,16 @@ void prepare(struct queue *q, struct job *j, struct work *w)
 
 /* ---- the ready set ---- */
 
+enum { HAND_RATE_S = 10 };
+
 uint32_t hand_max(const struct vqueue *v)
 {
-    return 2 * v->slots + 64;
+    uint32_t most = 2 * v->slots + 64;
+    uint64_t soon = v->rate.count > 0
+                        ? HAND_RATE_S * bucket_burst(&v->rate) + 1
+                        : most; /* what is prepared long before its turn is prepared in vain */
+
+    return soon < most ? (uint32_t)soon : most;
 }
 
 void hand_enter(struct queue *q, struct job *j)
@@ -129,44 +151,53 @@ void hand_leave(struct queue *q, struct job *j)
     v->in_hand--;
     shares_give_hand(&v->shares, j->site, counted_new);
     j->flags &= (uint8_t)~JOB_COUNTED_NEW;
-    unblock_site(&v->due, j->site);
     if (counted_new) {
         unblock_class(&v->due);
     }
 }
 
-void unblock_site(struct turns *t, struct site *site)
-{
-    if (list_is_empty(&t->blocked[BERTH_SITE_FULL])) {
-        return;
-    }
-    LIST_EACH (&site->berths, k) {
-        struct berth *b = CONTAINER_OF(k, struct berth, in_site);
-
-        if (b->turns == t && b->blocked == BERTH_SITE_FULL) {
-            berth_unblock(b);
-        }
-    }
-}
-
 void unblock_class(struct turns *t)
 {
-    struct link *k = list_first(&t->blocked[BERTH_CLASS_FULL]);
+    struct link *k;
 
-    if (k != NULL) {
-        berth_unblock(CONTAINER_OF(k, struct berth, in_blocked));
+    while ((k = list_first(&t->blocked_class)) != NULL) {
+        struct berth *b = CONTAINER_OF(k, struct berth, in_why);
+
+        berth_unblock(b);
+        if (berth_is_active(b)) {
+            return;
+        }
     }
 }
 
 void unblock_all(struct turns *t)
 {
-    for (int why = BERTH_SITE_FULL; why < BERTH_BLOCK_COUNT; why++) {
-        struct link *k;
+    struct link *k;
 
-        while ((k = list_first(&t->blocked[why])) != NULL) {
-            berth_unblock(CONTAINER_OF(k, struct berth, in_blocked));
-        }
+    while ((k = list_first(&t->blocked)) != NULL) {
+        berth_unblock(CONTAINER_OF(k, struct berth, in_blocked));
     }
+}
+
+/* ---- the pump ---- */
+
+bool may_start(struct queue *q, struct vqueue *v)
+{
+    struct when at;
+
+    if (v->held) {
+        return false;
+    }
+    if (v->rate.count == 0) {
+        return true;
+    }
+    at = bucket_ready(&v->bucket, &v->rate, bucket_burst(&v->rate), clock_now());
+    if (at.ns <= clock_now().ns) {
+        return true;
+    }
+    heap_put(&q->rate_timers, &v->rate_timer, at.ns);
+    signal_raise(&q->changed);
+    return false;
 }
 
 /* ---- the pump ---- */
@@ -175,21 +206,24 @@ static void fill_ready_set(struct queue *q, struct vqueue *v)
 {
     struct berth *b;
 
-    while (v->in_hand < hand_max(v) && (b = turns_next(&v->due)) != NULL) {
+    while (v->in_hand < hand_max(v) && (b = turns_next(&v->due, clock_date())) != NULL) {
         struct job *j = CONTAINER_OF(list_first(&b->jobs), struct job, link);
         enum berth_block block = shares_ask_hand(&v->shares, b->site, clock_date());
+        struct work *w;
 
         if (block != BERTH_OPEN) {
-            berth_block(b, block);
+            shares_keep_hand(&v->shares, b, block);
             continue;
         }
+        lane_weigh(q, v, j->lane);
         berth_claim(b);
         unberth(q, j);
-        berth_charge(b, 1);
+        w = work_new(q, j);
+        queue_work_of(w)->due = b;
         if (j->site->probing) {
             scout(q, j);
         }
-        prepare(q, j, work_new(q, j));
+        prepare(q, j, w);
     }
 }
 
@@ -197,12 +231,13 @@ static void fill_slots(struct queue *q, struct vqueue *v)
 {
     struct berth *b;
 
-    while (v->running < v->slots && (b = turns_next(&v->ready)) != NULL) {
+    while (v->running < v->slots && (b = turns_next(&v->ready, clock_date())) != NULL &&
+           may_start(q, v)) {
         struct work *w = CONTAINER_OF(list_first(&b->jobs), struct work, link);
         enum berth_block block = shares_ask_slot(&v->shares, b->site, clock_date());
 
         if (block != BERTH_OPEN) {
-            berth_block(b, block);
+            shares_keep_slot(&v->shares, b, block);
         } else if (w->plan == q->plan) {
             slot_start(q, v, b);
         } else {
@@ -218,7 +253,7 @@ static void fill_slots(struct queue *q, struct vqueue *v)
 
 void pump(struct queue *q, struct vqueue *v)
 {
-    if (!q->serving || q->stopping || store_room(q->store) == STORE_STOPPED) {
+    if (!q->serving || q->stopping || v->held || store_room(q->store) == STORE_STOPPED) {
         return;
     }
     fill_slots(q, v);
@@ -244,6 +279,7 @@ static void move_to_site(struct queue *q, struct job *j, struct str name)
     }
     hand_leave(q, j);
     scout_ends(q, j);
+    settle(queue_work_of(j->work), 0);
     j->site = site_take(&q->sites, name);
     j->site->jobs++;
     old->jobs--;
@@ -275,8 +311,7 @@ static void is_ready(struct queue *q, struct queue_work *w)
     j->state = JOB_READY;
     j->reason = WAIT_NO_SLOT;
     w->work.link = (struct link){0};
-    turns_add(&v->ready, lane_of(q, j), j->site, &w->work.link);
-    w->berth = turns_find(&v->ready, lane_of(q, j), j->site);
+    w->berth = turns_add(&v->ready, j->lane, j->priority, j->site, &w->work.link);
     if (j->flags & JOB_SCOUT) {
         berth_unpark(w->berth);
     }

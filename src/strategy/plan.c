@@ -141,6 +141,7 @@ static void add_queues(struct plan_full *p)
                                                               .settings = set,
                                                               .at = objects[i].at,
                                                               .is_builtin = objects[i].is_builtin};
+        plan_compile_fairness(p, &plan->queues[plan->queue_count]);
         plan->queue_count++;
     }
     for (size_t i = 0; i < plan->schedule_count; i++) {

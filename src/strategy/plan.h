@@ -45,6 +45,16 @@ void plan_add_routes(struct plan_full *p);
 void plan_add_connections(struct plan_full *p);
 /* Compiles the rules of one list and checks every name it can know (rules.c). */
 void plan_compile_list(struct plan_full *p, enum strategy which, const struct rules *rules);
+/* Compiles the rules of one value of `settings`, the row `key` of queue.virtual.NAME; NULL when the
+ * row was not given or is wrong (fair.c). */
+struct plan_choice *plan_compile_choice(struct plan_full *p, const struct rules *rules,
+                                        const struct expr_scope *scope, enum expr_wants wants);
+void plan_compile_fairness(struct plan_full *p, struct plan_queue *q);
+/* Compiles one expression and tells its faults (rules.c). *groups: the highest $n that a pattern
+ * before may have set, -1: none. */
+const struct program *plan_compile_expression(struct plan_full *p, const struct expr_scope *scope,
+                                              const struct expression *e, enum expr_wants wants,
+                                              int *groups);
 /* The fault "no such route", with what was meant. */
 void plan_no_object(struct plan_full *p, const struct setting_table *table, struct str name,
                     struct position at, const char *where);

@@ -36,46 +36,57 @@ static struct position place_of(struct position text, unsigned line, unsigned co
                      : (struct position){text.file, text.line + line - 1, column};
 }
 
-static void tell_problems(struct compiling *c, const struct expression *e,
+static void tell_problems(struct plan_full *p, const char *place, const struct expression *e,
                           const struct expr_problems *problems)
 {
-    for (const struct expr_problem *p = problems->first; p != NULL; p = p->next) {
-        struct position at = place_of(e->at, p->line, p->column);
+    for (const struct expr_problem *each = problems->first; each != NULL; each = each->next) {
+        struct position at = place_of(e->at, each->line, each->column);
 
-        if (p->is_warning) {
-            fault_warn(c->p->faults, at, "%s: %.*s", c->scope.place, STR_ARG(p->message));
+        if (each->is_warning) {
+            fault_warn(p->faults, at, "%s: %.*s", place, STR_ARG(each->message));
         } else {
-            fault_error(c->p->faults, at, "%s: %.*s", c->scope.place, STR_ARG(p->message));
+            fault_error(p->faults, at, "%s: %.*s", place, STR_ARG(each->message));
         }
-        if (p->suggestion.len > 0) {
-            fault_hint(c->p->faults, "%.*s", STR_ARG(p->suggestion));
+        if (each->suggestion.len > 0) {
+            fault_hint(p->faults, "%.*s", STR_ARG(each->suggestion));
         }
     }
 }
 
-static const struct program *compile(struct compiling *c, const struct expression *e,
-                                     enum expr_wants wants)
+const struct program *plan_compile_expression(struct plan_full *p, const struct expr_scope *scope,
+                                              const struct expression *e, enum expr_wants wants,
+                                              int *groups)
 {
     struct expr_problems problems = {0};
     const struct program *program = NULL;
-    struct err err = expr_compile(&c->scope, wants, e->text, &c->p->arena, &c->p->patterns,
-                                  &program, &problems);
+    struct err err = expr_compile(scope, wants, e->text, &p->arena, &p->patterns, &program,
+                                  &problems);
 
-    tell_problems(c, e, &problems);
+    tell_problems(p, scope->place, e, &problems);
     if (err.code != OK) {
         if (problems.errors == 0) {
-            fault_error(c->p->faults, e->at, "%s: %s", c->scope.place, err_text(err.code));
+            fault_error(p->faults, e->at, "%s: %s", scope->place, err_text(err.code));
         }
         return NULL;
     }
     const struct expr_facts *facts = expr_facts(program);
 
-    if (facts->capture_reads > c->groups) {
-        fault_warn(c->p->faults, e->at, "%s: $%d is always empty: no pattern before sets it",
-                   c->scope.place, facts->capture_reads);
+    if (facts->capture_reads > *groups) {
+        fault_warn(p->faults, e->at, "%s: $%d is always empty: no pattern before sets it",
+                   scope->place, facts->capture_reads);
     }
-    c->groups = facts->capture_groups > c->groups ? facts->capture_groups : c->groups;
-    c->p->lists[c->which].is_late |= facts->is_late;
+    *groups = facts->capture_groups > *groups ? facts->capture_groups : *groups;
+    return program;
+}
+
+static const struct program *compile(struct compiling *c, const struct expression *e,
+                                     enum expr_wants wants)
+{
+    const struct program *program = plan_compile_expression(c->p, &c->scope, e, wants, &c->groups);
+
+    if (program != NULL) {
+        c->p->lists[c->which].is_late |= expr_facts(program)->is_late;
+    }
     return program;
 }
 

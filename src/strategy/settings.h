@@ -13,6 +13,11 @@ struct virtual_settings { /* queue.virtual.NAME */
     struct str description;
     uint32_t max_share_percent;
     int64_t slow_after_ms;
+    struct rules fair_by, weight;
+    uint32_t lanes_max;
+    int64_t aging_ms;
+    struct rate rate;
+    bool hold;
 };
 
 enum notify_mode { NOTIFY_RELATIVE, NOTIFY_ABSOLUTE };

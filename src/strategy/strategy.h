@@ -42,6 +42,7 @@ struct plan_queue {
     const struct virtual_settings *settings;
     struct position at;
     bool is_builtin;
+    const struct plan_choice *fair_by, *weight; /* NULL: not given */
 };
 
 struct plan_route {
@@ -82,7 +83,8 @@ struct plan_tls {
     struct position at;
 };
 
-struct plan_list; /* the compiled rules of one strategy */
+struct plan_list;   /* the compiled rules of one strategy */
+struct plan_choice; /* the compiled rules of one value */
 
 struct plan {
     const struct config *config;
@@ -178,6 +180,13 @@ const struct plan_connection *decide_connection(const struct plan *p, const stru
                                                 struct arena *a, struct decision *ret);
 const struct plan_tls *decide_tls(const struct plan *p, const struct subject *s, struct arena *a,
                                   struct decision *ret);
+
+/* Into which lane of its queue (s->recipient->state.queue) a recipient goes; empty: that without a
+ * name, also where fair-by gives no value. In `a`, or in the recipient. */
+enum { LANE_BYTES_MAX = 100, LANE_WEIGHT_MAX = 100 };
+struct str decide_lane(const struct plan *p, const struct subject *s, struct arena *a);
+/* The weight of a lane of this queue: 1 to LANE_WEIGHT_MAX; 1 where it has none. */
+uint32_t decide_weight(const struct plan_queue *q, struct str lane);
 
 /* "mx example.org" for an mx route, else the name of the route: for fairness, limits and rest. */
 struct str plan_site(const struct plan_route *r, struct str recipient, struct arena *a);

@@ -45,6 +45,44 @@ static void durations_have_units(void **state)
     (void)state;
 }
 
+static void rates_are_a_count_and_a_time(void **state)
+{
+    static const struct {
+        const char *text;
+        enum units_result result;
+        uint64_t count;
+        int64_t ms;
+    } rows[] = {
+        {"100/1m", UNITS_OK, 100, 60000},
+        {" 5 / 1s ", UNITS_OK, 5, 1000},
+        {"25/1h30m", UNITS_OK, 25, 5400000},
+        {"none", UNITS_OK, 0, 1000},
+        {"unlimited", UNITS_OK, 0, 1000},
+        {"false", UNITS_OK, 0, 1000},
+        {"0/1s", UNITS_MALFORMED, 0, 0},
+        {"5", UNITS_MALFORMED, 0, 0},
+        {"5/", UNITS_MALFORMED, 0, 0},
+        {"/1s", UNITS_MALFORMED, 0, 0},
+        {"-5/1s", UNITS_MALFORMED, 0, 0},
+        {"5/10ms", UNITS_MALFORMED, 0, 0},
+        {"5/1", UNITS_MISSING, 0, 0},
+        {"5/1s/1s", UNITS_MALFORMED, 0, 0},
+        {"1000000001/1s", UNITS_TOO_LARGE, 0, 0},
+        {"5/400d", UNITS_TOO_LARGE, 0, 0},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t count = 7;
+        int64_t ms = -1;
+        enum units_result r = rate_parse(str_of(rows[i].text), &count, &ms);
+
+        assert_int_equal(r, rows[i].result);
+        assert_true(count == (r == UNITS_OK ? rows[i].count : 7));
+        assert_true(ms == (r == UNITS_OK ? rows[i].ms : -1));
+    }
+    (void)state;
+}
+
 static void sizes_have_units(void **state)
 {
     static const struct {
@@ -84,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(durations_have_units),
+        cmocka_unit_test(rates_are_a_count_and_a_time),
         cmocka_unit_test(sizes_have_units),
     };
 

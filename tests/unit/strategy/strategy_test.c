@@ -341,7 +341,18 @@ static void wrong_plans_are_refused(void **state)
         {"queue: { route: { a: { port: 25 } } }", "type is required", NULL},
         {"queue: { tls: { a: { dane: require } } }", "dane is not offered by this version", NULL},
         {"queue: { virtual: { a: { concurrency: 0 } } }", "concurrency must be 1 to 100000", NULL},
-        {"queue: { virtual: { a: { fair-by: sender } } }", "fair-by is not offered", NULL},
+        {"queue: { virtual: { a: { fair-by: sender_domian } } }",
+         "queue.virtual.a.fair-by: there is no variable \"sender_domian\"",
+         "did you mean sender_domain?"},
+        {"queue: { virtual: { a: { fair-by: mx } } }", "mx has no value yet", NULL},
+        {"queue: { virtual: { a: { weight: sender } } }",
+         "queue.virtual.a.weight: there is no variable \"sender\"", NULL},
+        {"queue: { virtual: { a: { fair-by: sender, weight: '0' } } }",
+         "queue.virtual.a.weight must be 1 to 100", NULL},
+        {"queue: { virtual: { a: { fair-by: sender, weight: [ { use: heavy } ] } } }",
+         "a weight is none", "write then: heavy"},
+        {"queue: { virtual: { a: { rate: 5 } } }", "rate must be a rate such as 100/1m", NULL},
+        {"queue: { virtual: { a: { lanes: { b: 5 } } } }", "lanes is not offered", NULL},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
