@@ -1,0 +1,375 @@
+#include "limit/limits.h"
+
+#include "base/buf.h"
+#include "base/heap.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "limit/bucket.h"
+
+/* Those of one group who wait at one bucket. */
+struct line {
+    struct link link; /* in the bucket's lines; the first has the turn */
+    struct list waiters;
+    uint32_t group;
+};
+
+struct limit_bucket {
+    struct heap_node timer; /* room for a waiter, or as good as new */
+    struct str key;         /* rule's name, NUL, values; follows in memory */
+    uint32_t rule;
+    uint32_t at_work;
+    uint32_t waiting;
+    struct bucket tokens;
+    struct list lines;
+};
+
+struct limits {
+    struct limit_rule *rules; /* names are copies */
+    uint32_t rule_count;
+    struct map buckets;
+    struct heap timers;
+    struct list loose; /* waiters whose rule is gone */
+    struct buf key;    /* of the bucket that is looked for */
+    uint64_t uncounted;
+};
+
+static bool has_rate(const struct limits *l, const struct limit_bucket *b)
+{
+    return l->rules[b->rule].rate.count > 0;
+}
+
+static bool is_full(const struct limits *l, const struct limit_bucket *b)
+{
+    uint32_t most = l->rules[b->rule].concurrency;
+
+    return most > 0 && b->at_work >= most;
+}
+
+static struct when ready_at(const struct limits *l, const struct limit_bucket *b, struct when now)
+{
+    const struct rate *r = &l->rules[b->rule].rate;
+
+    return bucket_ready(&b->tokens, r, r->count > 0 ? r->count : 1, now);
+}
+
+/* ---- buckets ---- */
+
+static struct str key_of(struct limits *l, struct str rule, struct str values)
+{
+    buf_clear(&l->key);
+    buf_put(&l->key, rule);
+    buf_byte(&l->key, '\0');
+    buf_put(&l->key, values);
+    return buf_str(&l->key);
+}
+
+static struct limit_bucket *find(struct limits *l, const struct limit_key *k)
+{
+    return map_get(&l->buckets, key_of(l, l->rules[k->rule].name, k->values));
+}
+
+/* NULL: there are too many. */
+static struct limit_bucket *find_or_make(struct limits *l, const struct limit_key *k)
+{
+    struct limit_bucket *b = find(l, k);
+    struct str key = buf_str(&l->key);
+    char *bytes;
+
+    if (b != NULL || l->buckets.count >= LIMIT_BUCKETS_MAX) {
+        return b;
+    }
+    b = mem_alloc(sizeof *b + key.len);
+    bytes = (char *)(b + 1);
+    memcpy(bytes, key.ptr, key.len);
+    b->key = str_make(bytes, key.len);
+    b->rule = k->rule;
+    list_init(&b->lines);
+    map_put(&l->buckets, b->key, b);
+    return b;
+}
+
+static void forget(struct limits *l, struct limit_bucket *b)
+{
+    heap_remove(&l->timers, &b->timer);
+    map_take(&l->buckets, b->key);
+    mem_free(b);
+}
+
+/* Sets the timer to what comes next: room for a waiter, or the end of its use. */
+static void arm(struct limits *l, struct limit_bucket *b, struct when now)
+{
+    if (b->waiting > 0 && is_full(l, b)) {
+        heap_remove(&l->timers, &b->timer);
+    } else if (b->waiting > 0) {
+        heap_put(&l->timers, &b->timer, ready_at(l, b, now).ns);
+    } else if (b->at_work > 0) {
+        heap_remove(&l->timers, &b->timer);
+    } else {
+        heap_put(&l->timers, &b->timer, has_rate(l, b) ? b->tokens.full.ns : now.ns);
+    }
+}
+
+/* ---- asking ---- */
+
+static struct when turn_at(const struct limits *l, const struct limit_bucket *b, struct when now)
+{
+    const struct rate *r = &l->rules[b->rule].rate;
+    int64_t each_ns, wait_ns;
+
+    if (is_full(l, b) || r->count == 0) {
+        return WHEN_NEVER;
+    }
+    if (__builtin_mul_overflow(r->period_ms, NS_PER_MS, &each_ns)) {
+        return WHEN_NEVER;
+    }
+    each_ns /= r->count > INT64_MAX ? INT64_MAX : (int64_t)r->count;
+    if (__builtin_mul_overflow(each_ns, (int64_t)b->waiting, &wait_ns)) {
+        return WHEN_NEVER;
+    }
+    return when_add(ready_at(l, b, now), wait_ns);
+}
+
+bool limits_take(struct limits *l, const struct limit_key *keys, uint32_t count, bool was_called,
+                 struct when now, struct limit_refusal *ret)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct limit_bucket *b = find(l, &keys[i]);
+
+        if (b != NULL &&
+            (is_full(l, b) || ready_at(l, b, now).ns > now.ns || (b->waiting > 0 && !was_called))) {
+            *ret = (struct limit_refusal){keys[i].rule, turn_at(l, b, now)};
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct limit_bucket *b = find_or_make(l, &keys[i]);
+
+        if (b == NULL) {
+            l->uncounted++;
+            continue;
+        }
+        bucket_take(&b->tokens, &l->rules[b->rule].rate, now);
+        b->at_work += l->rules[b->rule].concurrency > 0;
+        arm(l, b, now);
+    }
+    return true;
+}
+
+void limits_give(struct limits *l, const struct limit_rule *rules, const struct limit_key *keys,
+                 uint32_t count, struct when now)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct limit_bucket *b = map_get(&l->buckets,
+                                         key_of(l, rules[keys[i].rule].name, keys[i].values));
+
+        if (b != NULL && b->at_work > 0) {
+            b->at_work--;
+            arm(l, b, now);
+        }
+    }
+}
+
+/* ---- waiting ---- */
+
+static struct line *line_of(struct limit_bucket *b, uint32_t group)
+{
+    struct line *line;
+
+    LIST_EACH (&b->lines, k) {
+        line = CONTAINER_OF(k, struct line, link);
+        if (line->group == group) {
+            return line;
+        }
+    }
+    line = MEM_NEW(struct line);
+    line->group = group;
+    list_init(&line->waiters);
+    list_push(&b->lines, &line->link);
+    return line;
+}
+
+void limits_wait(struct limits *l, struct limit_waiter *w, const struct limit_key *at,
+                 uint32_t group, struct when now)
+{
+    struct limit_bucket *b = find_or_make(l, at);
+
+    must(w->bucket == NULL && !link_is_in(&w->link));
+    if (b == NULL) {
+        list_push(&l->loose, &w->link); /* not counted, so it need not wait */
+        return;
+    }
+    w->bucket = b;
+    w->group = group;
+    list_push(&line_of(b, group)->waiters, &w->link);
+    b->waiting++;
+    arm(l, b, now);
+}
+
+static void line_end(struct line *line)
+{
+    if (list_is_empty(&line->waiters)) {
+        list_remove(&line->link);
+        mem_free(line);
+    }
+}
+
+void limits_leave(struct limits *l, struct limit_waiter *w, struct when now)
+{
+    struct limit_bucket *b = w->bucket;
+
+    list_remove(&w->link);
+    w->bucket = NULL;
+    if (b != NULL) {
+        b->waiting--;
+        line_end(line_of(b, w->group));
+        arm(l, b, now);
+    }
+}
+
+/* The first of the line whose turn it is; the line goes behind the others. */
+static struct limit_waiter *call(struct limit_bucket *b)
+{
+    struct line *line = CONTAINER_OF(list_first(&b->lines), struct line, link);
+    struct limit_waiter *w = CONTAINER_OF(list_pop(&line->waiters), struct limit_waiter, link);
+
+    b->waiting--;
+    w->bucket = NULL;
+    list_remove(&line->link);
+    list_push(&b->lines, &line->link);
+    line_end(line);
+    return w;
+}
+
+struct limit_waiter *limits_next(struct limits *l, struct when now)
+{
+    struct link *loose = list_pop(&l->loose);
+    struct heap_node *n;
+
+    if (loose != NULL) {
+        return CONTAINER_OF(loose, struct limit_waiter, link);
+    }
+    while ((n = heap_least(&l->timers)) != NULL && n->key <= now.ns) {
+        struct limit_bucket *b = CONTAINER_OF(n, struct limit_bucket, timer);
+
+        if (b->waiting > 0) {
+            struct limit_waiter *w = call(b);
+
+            arm(l, b, now); /* it has taken nothing yet: the next may be called at once */
+            return w;
+        }
+        forget(l, b);
+    }
+    return NULL;
+}
+
+struct when limits_next_time(const struct limits *l)
+{
+    struct heap_node *n = heap_least(&l->timers);
+
+    if (!list_is_empty(&l->loose)) {
+        return (struct when){0};
+    }
+    return n != NULL ? (struct when){n->key} : WHEN_NEVER;
+}
+
+/* ---- rules ---- */
+
+static const struct limit_rule *same_rule(const struct limit_rule *rules, uint32_t count,
+                                          const struct limit_rule *like)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (str_eq(rules[i].name, like->name)) {
+            bool same = rules[i].rate.count == like->rate.count &&
+                        rules[i].rate.period_ms == like->rate.period_ms &&
+                        rules[i].concurrency == like->concurrency;
+
+            return same ? &rules[i] : NULL;
+        }
+    }
+    return NULL;
+}
+
+static void let_go(struct limits *l, struct limit_bucket *b)
+{
+    while (b->waiting > 0) {
+        list_push(&l->loose, &call(b)->link);
+    }
+    forget(l, b);
+}
+
+static void rules_free(struct limits *l)
+{
+    for (uint32_t i = 0; i < l->rule_count; i++) {
+        mem_free((char *)(uintptr_t)l->rules[i].name.ptr);
+    }
+    mem_free(l->rules);
+}
+
+void limits_use(struct limits *l, const struct limit_rule *rules, uint32_t count)
+{
+    struct limit_bucket **all = mem_array(l->buckets.count + 1, sizeof(struct limit_bucket *));
+    size_t at = 0, found = 0;
+    struct limit_bucket *b;
+
+    while ((b = map_each(&l->buckets, &at)) != NULL) {
+        all[found++] = b;
+    }
+    for (size_t i = 0; i < found; i++) {
+        const struct limit_rule *now = same_rule(rules, count, &l->rules[all[i]->rule]);
+
+        if (now == NULL) {
+            let_go(l, all[i]);
+        } else {
+            all[i]->rule = (uint32_t)(now - rules);
+        }
+    }
+    mem_free(all);
+    rules_free(l);
+    l->rules = mem_array((size_t)count + 1, sizeof *l->rules);
+    l->rule_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        l->rules[i] = rules[i];
+        l->rules[i].name = str_make(mem_dup_z(rules[i].name.ptr, rules[i].name.len),
+                                    rules[i].name.len);
+    }
+}
+
+struct limits *limits_new(uint64_t seed)
+{
+    struct limits *l = MEM_NEW(struct limits);
+
+    l->buckets.seed = seed;
+    list_init(&l->loose);
+    return l;
+}
+
+void limits_free(struct limits *l)
+{
+    size_t at = 0;
+    struct limit_bucket *b;
+
+    if (l == NULL) {
+        return;
+    }
+    while ((b = map_each(&l->buckets, &at)) != NULL) {
+        while (b->waiting > 0) {
+            (void)call(b);
+        }
+        mem_free(b);
+    }
+    map_done(&l->buckets);
+    heap_done(&l->timers);
+    buf_done(&l->key);
+    rules_free(l);
+    mem_free(l);
+}
+
+uint64_t limits_uncounted(const struct limits *l)
+{
+    return l->uncounted;
+}
+
+size_t limits_buckets(const struct limits *l)
+{
+    return l->buckets.count;
+}

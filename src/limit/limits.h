@@ -1,0 +1,76 @@
+/*
+ * limits: how often, and how many at once, counted by key; and who waits for it.
+ *
+ * Source    PY-23, PY-31; promise P2 (a limit across queues is shared by turns).
+ * Threads   One owner. Pure: the caller brings the time.
+ * Owns      Its buckets, with copies of their keys. Not the waiters.
+ * Rules     1. All keys are asked first, and only if all have room is anything taken.
+ *           2. Who is refused may wait at the bucket that refused: in a line for each group (a
+ *              virtual queue), and the lines take turns. Waiters are called one by one as room
+ *              comes, so nothing becomes due in a herd; newcomers do not overtake them.
+ *           3. A bucket that is as good as new is forgotten.
+ * Limits    LIMIT_BUCKETS_MAX keys at a time; what comes beyond is not counted (limits_uncounted).
+ * Errors    None.
+ */
+#pragma once
+
+#include "base/date.h"
+#include "base/list.h"
+#include "base/str.h"
+#include "config/setting.h"
+
+enum { LIMIT_BUCKETS_MAX = 1000000 };
+
+struct limit_rule {
+    struct str name;
+    struct rate rate;     /* count 0: none */
+    uint32_t concurrency; /* at work at a time; 0: any number */
+};
+
+struct limits;
+
+/* `seed` from runtime/random.h: strangers choose the keys. */
+struct limits *limits_new(uint64_t seed);
+void limits_free(struct limits *l);
+/* The rules from now on. What was counted for a rule that stays as it is counts on; those who wait
+ * at another are called by limits_next. */
+void limits_use(struct limits *l, const struct limit_rule *rules, uint32_t count);
+
+/* A rule by its place in limits_use, and the values that are counted, as one text. */
+struct limit_key {
+    uint32_t rule;
+    struct str values;
+};
+
+struct limit_refusal {
+    uint32_t rule;
+    struct when until; /* about; WHEN_NEVER: when something that is at work ends */
+};
+
+/* One of each, or false and why. `was_called`: limits_next has called it, so it passes the lines.
+ */
+bool limits_take(struct limits *l, const struct limit_key *keys, uint32_t count, bool was_called,
+                 struct when now, struct limit_refusal *ret);
+/* It is no longer at work. The same keys, under the same rules or those that came later. */
+void limits_give(struct limits *l, const struct limit_rule *rules, const struct limit_key *keys,
+                 uint32_t count, struct when now);
+
+struct limit_bucket;
+struct limit_waiter { /* zeroed: waits nowhere */
+    struct link link;
+    struct limit_bucket *bucket;
+    uint32_t group;
+};
+
+/* Behind those of its group at the bucket that refused. */
+void limits_wait(struct limits *l, struct limit_waiter *w, const struct limit_key *at,
+                 uint32_t group, struct when now);
+void limits_leave(struct limits *l, struct limit_waiter *w,
+                  struct when now); /* harmless when it waits nowhere */
+/* Who may ask again now, taken out of its line; NULL: nobody. */
+struct limit_waiter *limits_next(struct limits *l, struct when now);
+/* When limits_next has somebody, as far as time decides; WHEN_NEVER: it does not. */
+struct when limits_next_time(const struct limits *l);
+
+uint64_t limits_uncounted(const struct limits *l);
+size_t limits_buckets(const struct limits *l);
