@@ -28,7 +28,7 @@ LIBRARIES = {
     "pcre2": "expr",
     "libfyaml": "config",
     "jansson": "admin",
-    "idn2": "delivery",
+    "idn2": "dns",
     "boost": "runtime",
     "valgrind/": "runtime",
     "sanitizer/": "runtime",

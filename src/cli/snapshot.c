@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "dns/idn.h"
 
 #include <unistd.h>
 
@@ -29,11 +30,12 @@ struct str system_hostname(void)
 static enum expr_local is_local_domain(void *ctx, struct str directory, struct str domain)
 {
     struct services *s = ctx;
+    struct arena scratch ARENA_LOCAL = {0};
     struct str lower;
     char bytes[HOSTNAME_BYTES_MAX];
 
     (void)directory; /* there is one: server.local-domains */
-    if (domain.len > sizeof bytes) {
+    if (!idn_to_ascii(domain, &scratch, &domain) || domain.len > sizeof bytes) {
         return EXPR_LOCAL_NO;
     }
     for (size_t i = 0; i < domain.len; i++) {

@@ -7,9 +7,9 @@
  *    held.
  */
 #include "base/check.h"
-#include "delivery/idn.h"
 #include "delivery/part.h"
 #include "dns/dns.h"
+#include "dns/idn.h"
 #include "mail/address.h"
 #include "runtime/random.h"
 

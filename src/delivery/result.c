@@ -191,6 +191,9 @@ static struct rcpt_state result_of(struct job *j, uint32_t i, struct date now, i
     const struct outcome *o = &j->outcomes[i];
     struct rcpt_state s = state_next(r);
 
+    if (o->kind == OUTCOME_NONE && fiber_is_cancelled()) {
+        return s; /* cut short: all is as it was before */
+    }
     if (o->kind == OUTCOME_NONE) {
         s.next = date_add(now, NOT_ASKED_WAIT_MS);
         return s;

@@ -175,8 +175,8 @@ enum spoken run_transact(struct run *r, struct client_mail *m, const uint32_t *a
         const struct client_rcpt *to = &m->to[i];
         struct outcome o;
 
-        if (e.code == ERR_CANCELLED && !m->sent && to->fate < CLIENT_TAKEN) {
-            continue; /* the server stops: this was no attempt */
+        if (e.code == ERR_CANCELLED && to->fate < CLIENT_TAKEN) {
+            continue; /* the server stops: this was no attempt, or is still in flight (P1) */
         }
         if (to->fate == CLIENT_LATER && !c->over) {
             r->skip[at[i]] = false;

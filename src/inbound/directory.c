@@ -5,11 +5,14 @@
  * 3. What an alias stands for is looked up again, so a chain must end; directory_build has walked
  *    every chain, and a walk at run time that still does not end answers DIRECTORY_UNKNOWN.
  * 4. A bare name among the targets is an address in the domain of what is being looked up.
+ * 5. What is known as it was written comes before what is known without its tag (ann+books as ann).
+ * 6. A domain in UTF-8 is compared by its A-labels, which is what the configuration has.
  */
 #include "inbound/directory.h"
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "dns/idn.h"
 #include "inbound/directory_file.h"
 #include "mail/address.h"
 #include "mail/envelope.h"
@@ -23,7 +26,8 @@ struct directory {
     struct map aliases;    /* key -> struct alias */
     struct map recipients; /* key, or "@domain" -> any */
     bool recipients_given;
-    struct str postmaster;
+    struct str postmaster, postmaster_key;
+    struct str delimiters;   /* each of these bytes begins a tag; empty: there are none */
     struct str *domain_list; /* as configured */
     size_t domain_count;
     struct alias *first, **last; /* as in the file */
@@ -73,8 +77,12 @@ static size_t unquote(struct str local, char *at)
 /* The form addresses are compared in; empty when it is too long to be one. */
 static struct str key_of(struct str local, struct str domain, char at[KEY_BYTES])
 {
+    struct arena scratch ARENA_LOCAL = {0};
     size_t len;
 
+    if (!idn_to_ascii(domain, &scratch, &domain)) {
+        return STR_EMPTY;
+    }
     if (local.len > ADDRESS_LOCAL_BYTES_MAX || domain.len > ADDRESS_DOMAIN_BYTES_MAX) {
         return STR_EMPTY;
     }
@@ -119,19 +127,30 @@ static bool is_reserved(struct str key)
     return false;
 }
 
-/* What an address stands for, one step; count 0: for itself. */
-static struct str_list step(const struct directory *d, struct str address)
+/* The same key without its tag; empty when it has none. */
+static struct str untagged(const struct directory *d, struct str key, char at[KEY_BYTES])
 {
-    static const struct str_list itself = {NULL, 0};
-    char at[KEY_BYTES], name_at[KEY_BYTES];
-    struct str key = key_of_address(address, at);
-    struct str name = key_of(address_local(address), STR_EMPTY, name_at);
-    const struct alias *alias;
+    size_t domain = str_rfind(key, '@');
+    struct str local = domain == STR_NONE ? key : str_head(key, domain);
 
-    if (key.len == 0 || !directory_is_local(d, address_domain(address))) {
-        return itself;
+    /* The quotes that are left in a key are needed: what is in them has no structure of ours. */
+    for (size_t i = 1; i < local.len && local.ptr[0] != '"'; i++) {
+        if (str_find(d->delimiters, local.ptr[i]) != STR_NONE) {
+            struct str rest = str_skip(key, local.len);
+
+            memcpy(at, local.ptr, i);
+            memcpy(at + i, rest.ptr, rest.len);
+            return str_make(at, i + rest.len);
+        }
     }
-    alias = map_get(&d->aliases, key);
+    return STR_EMPTY;
+}
+
+/* `key` has a domain, `name` has none. */
+static struct str_list step_of(const struct directory *d, struct str key, struct str name)
+{
+    const struct alias *alias = map_get(&d->aliases, key);
+
     if (alias == NULL) {
         alias = map_get(&d->aliases, name);
     }
@@ -139,10 +158,42 @@ static struct str_list step(const struct directory *d, struct str address)
         return alias->targets;
     }
     if (is_reserved(name) && d->postmaster.len > 0 && map_get(&d->recipients, key) == NULL &&
-        !address_eq(address, d->postmaster)) {
+        !str_eq(key, d->postmaster_key)) {
         return (struct str_list){&d->postmaster, 1};
     }
-    return itself;
+    return (struct str_list){NULL, 0};
+}
+
+/* What an address stands for, one step; count 0: for itself. */
+static struct str_list step(const struct directory *d, struct str address)
+{
+    char at[KEY_BYTES], name_at[KEY_BYTES], short_at[KEY_BYTES], short_name_at[KEY_BYTES];
+    struct str key = key_of_address(address, at);
+    struct str name = key_of(address_local(address), STR_EMPTY, name_at);
+    struct str_list targets = {NULL, 0};
+
+    if (key.len == 0 || !directory_is_local(d, address_domain(address))) {
+        return targets;
+    }
+    targets = step_of(d, key, name);
+    if (targets.count == 0 && map_get(&d->recipients, key) == NULL &&
+        !str_eq(key, d->postmaster_key)) {
+        struct str short_key = untagged(d, key, short_at);
+
+        if (short_key.len > 0) {
+            targets = step_of(d, short_key, untagged(d, name, short_name_at));
+        }
+    }
+    return targets;
+}
+
+static bool is_known(const struct directory *d, struct str key)
+{
+    size_t domain = str_rfind(key, '@');
+
+    return !d->recipients_given || str_eq(key, d->postmaster_key) ||
+           map_get(&d->recipients, key) != NULL ||
+           (domain != STR_NONE && map_get(&d->recipients, str_skip(key, domain)) != NULL);
 }
 
 struct expansion {
@@ -205,7 +256,7 @@ enum directory_answer directory_ask(const struct directory *d, struct str addres
                                     struct str_list *ret)
 {
     struct expansion x = {.d = d, .a = a};
-    char at[KEY_BYTES];
+    char at[KEY_BYTES], short_at[KEY_BYTES];
 
     if (str_eq_nocase(address, STR("postmaster"))) {
         if (d->postmaster.len == 0) {
@@ -216,11 +267,11 @@ enum directory_answer directory_ask(const struct directory *d, struct str addres
                       : arena_printf(a, "postmaster@%.*s", STR_ARG(d->domain_list[0]));
     } else if (step(d, address).count == 0) {
         struct str key = key_of_address(address, at);
-        size_t domain = str_rfind(key, '@');
-        bool known = !d->recipients_given || map_get(&d->recipients, key) != NULL ||
-                     (domain != STR_NONE && map_get(&d->recipients, str_skip(key, domain)) != NULL);
+        struct str short_key = untagged(d, key, short_at);
 
-        return known || address_eq(address, d->postmaster) ? DIRECTORY_ITSELF : DIRECTORY_UNKNOWN;
+        return is_known(d, key) || (short_key.len > 0 && is_known(d, short_key))
+                   ? DIRECTORY_ITSELF
+                   : DIRECTORY_UNKNOWN;
     }
     expand(&x, address, 0);
     if (x.failure != NULL) {
@@ -374,8 +425,12 @@ static struct directory *build(const struct server_settings *settings,
     size_t errors = faults->errors;
 
     d->last = &d->first;
+    char at[KEY_BYTES];
+
     add_domains(d, settings);
+    d->delimiters = arena_dup(&d->arena, settings->recipient_delimiter);
     d->postmaster = arena_dup(&d->arena, settings->postmaster);
+    d->postmaster_key = arena_dup(&d->arena, key_of_address(d->postmaster, at));
     d->recipients_given = text->recipients_given;
     recipients_read(recipients_name, text->recipients, add_recipient, &b, faults);
     aliases_read(aliases_name, text->aliases, add_alias, &b, faults);

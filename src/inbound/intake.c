@@ -178,23 +178,23 @@ static bool content_check(const struct intake *t, const struct server_settings *
     return true;
 }
 
-/* What a submission lacks, put between the trace block and its own bytes. */
-static void add_fields(struct intake *t, struct str hostname)
+static void make_fields(const struct intake *t, struct str hostname, struct buf *out)
 {
-    struct message *m = &t->parcel->message;
-    struct buf *head = &t->parcel->head;
-    struct buf fields BUF_LOCAL = {0};
-    char *room;
+    const struct message *m = &t->parcel->message;
 
     if (t->scan.counts[HEADER_DATE] == 0) {
-        trace_date(&fields, m->arrived);
+        trace_date(out, m->arrived);
     }
     if (t->scan.counts[HEADER_MESSAGE_ID] == 0) {
-        trace_message_id(&fields, m->id, hostname);
+        trace_message_id(out, m->id, hostname);
     }
-    if (fields.len == 0) {
-        return;
-    }
+}
+
+static void insert(struct intake *t, struct str fields)
+{
+    struct buf *head = &t->parcel->head;
+    char *room;
+
     must(head->len + fields.len <= PARCEL_HEAD_MAX);
     (void)buf_room(head, fields.len);
     room = head->ptr + t->trace_bytes;
@@ -202,6 +202,32 @@ static void add_fields(struct intake *t, struct str hostname)
     memcpy(room, fields.ptr, fields.len);
     head->len += fields.len;
     t->trace_bytes += fields.len;
+}
+
+/* Whether the content's first line is no field and begins with a blank. Right behind our Received
+ * field it would be read as the rest of it, and nobody could tell where the trace ends. */
+static bool would_continue_trace(const struct intake *t)
+{
+    struct str own = str_skip(buf_str(&t->parcel->head), t->trace_bytes);
+
+    return t->scan.bytes == 0 && own.len > 0 && (own.ptr[0] == ' ' || own.ptr[0] == '\t');
+}
+
+/* What a submission lacks, and the empty line that ends a header section of our fields alone: put
+ * between the trace block and the client's own bytes. */
+static void add_before(struct intake *t, bool submission, struct str hostname)
+{
+    struct buf fields BUF_LOCAL = {0};
+
+    if (submission) {
+        make_fields(t, hostname, &fields);
+    }
+    if (would_continue_trace(t)) {
+        buf_put(&fields, STR("\r\n"));
+    }
+    if (fields.len > 0) {
+        insert(t, buf_str(&fields));
+    }
 }
 
 /* From here on the message does not change. */
@@ -235,9 +261,7 @@ void intake_end(struct intake *t, const struct content *content,
     if (!content_check(t, limits, ret)) {
         return;
     }
-    if (submission) {
-        add_fields(t, hostname);
-    }
+    add_before(t, submission, hostname);
     complete(t, content);
     if (t->piece.len > 0 && !give_piece(t, ret, by)) {
         return;

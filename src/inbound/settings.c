@@ -37,6 +37,23 @@ static void check_relay(const struct config *cfg, const struct server_settings *
     }
 }
 
+/* A letter as a delimiter would make ann of anna. */
+static void check_delimiter(const struct config *cfg, const struct server_settings *s,
+                            struct faults *faults)
+{
+    struct position at;
+
+    for (size_t i = 0; i < s->recipient_delimiter.len; i++) {
+        char c = s->recipient_delimiter.ptr[i];
+
+        if (c == '\0' || memchr("+-=#_", c, 5) == NULL) {
+            (void)config_where(cfg, s, "recipient-delimiter", &at);
+            fault_error(faults, at, "a delimiter is one of + - = # _");
+            return;
+        }
+    }
+}
+
 static void check_server(const struct config *cfg, struct faults *faults)
 {
     const struct server_settings *s = config_settings(cfg, &server_table);
@@ -44,6 +61,7 @@ static void check_server(const struct config *cfg, struct faults *faults)
     bool has_certificate = !str_is_empty(s->tls_certificate);
 
     check_relay(cfg, s, faults);
+    check_delimiter(cfg, s, faults);
     if (s->local_domains.count > 0) {
         (void)config_where(cfg, s, "local-domains", &at);
         if (str_is_empty(s->postmaster)) {

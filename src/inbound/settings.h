@@ -13,6 +13,7 @@ struct server_settings {
     struct str hostname; /* empty: the system's */
     struct str_list local_domains;
     struct str local_recipients, aliases; /* files; empty: none */
+    struct str recipient_delimiter;       /* a set of bytes */
     struct str postmaster;
     struct cidr_list trusted_networks;
     bool open_relay;

@@ -29,6 +29,21 @@ def test_what_comes_in_goes_out_octet_for_octet(yard, host, what, message):
     assert taken.message[trace.end():] == message
 
 
+@pytest.mark.parametrize("message", [b" begins with a blank\r\nand goes on\r\n", b"\ttab\r\n",
+                                     b" \r\n", b" Subject: x\r\n\r\nyes\r\n"])
+@pytest.mark.parametrize("submission", [False, True])
+def test_a_first_line_that_begins_with_a_blank_does_not_continue_our_received_field(
+        yard, host, message, submission):
+    yard.configure({"listeners": {"smtp": {"submission": submission}}})
+    yard.relays(("hub.example", host)).start()
+    identity = sends_mail(yard, "a@client.example", "b@hub.example", message)
+    yard.wait("delivery_done", message=identity)
+    [taken] = host.wait_mail(1)
+    fields, body = taken.message.split(b"\r\n\r\n", 1)
+    assert body == message
+    assert fields.startswith(b"Received: ") and (b"\r\nDate: " in fields) == submission
+
+
 def test_a_missing_last_line_end_is_added(yard, host):
     yard.configure({"listeners": {"smtp": {"submission": False}}})
     yard.relays(("hub.example", host)).start()

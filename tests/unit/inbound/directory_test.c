@@ -1,9 +1,11 @@
 #include "../unit.h"
 #include "inbound/directory.h"
 
-static const struct str domains[] = {STR_INIT("example.org"), STR_INIT("example.net")};
-static const struct server_settings settings = {.local_domains = {domains, 2},
-                                                .postmaster = STR_INIT("admin@example.org")};
+static const struct str domains[] = {STR_INIT("example.org"), STR_INIT("example.net"),
+                                     STR_INIT("xn--bcher-kva.example")};
+static const struct server_settings settings = {.local_domains = {domains, 3},
+                                                .postmaster = STR_INIT("admin@example.org"),
+                                                .recipient_delimiter = STR_INIT("+")};
 
 static struct directory *build(const char *aliases, const char *recipients, struct faults *faults)
 {
@@ -85,6 +87,84 @@ static void addresses_are_found_or_not(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         expect_ask(d, rows[i].address, rows[i].want);
     }
+    directory_free(d);
+    faults_done(&faults);
+    (void)state;
+}
+
+static void a_tag_counts_only_where_the_whole_is_not_named(void **state)
+{
+    static const struct {
+        const char *address, *want;
+    } rows[] = {
+        {"ann+books@example.org", "="},
+        {"ANN+Books+More@example.org", "="},
+        {"\"ann+books\"@example.org", "="},
+        {"\"ann +books\"@example.org", "-"},
+        {"ann-books@example.org", "-"},
+        {"+ann@example.org", "-"},
+        {"nobody+ann@example.org", "-"},
+        {"ann+@example.org", "="},
+        {"info+x@example.org", "ann@example.org"},
+        {"info+own@example.org", "="},
+        {"info+far@example.org", "out@far.example"},
+        {"sales+x@example.net", "ann@example.org"},
+        {"sales+x@example.org", "-"},
+        {"postmaster+x@example.org", "admin@example.org"},
+        {"admin+x@example.org", "="},
+    };
+    static const char aliases[] = "info: ann@example.org\n"
+                                  "info+far: out@far.example\n"
+                                  "sales@example.net: ann@example.org\n";
+    struct server_settings off = settings;
+    struct directory_text text = {str_of(aliases), STR("ann@example.org\n"), true};
+    struct faults faults = {0};
+    struct directory *d = build(aliases, "ann@example.org\ninfo+own@example.org\n", &faults);
+
+    assert_non_null(d);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        expect_ask(d, rows[i].address, rows[i].want);
+    }
+    directory_free(d);
+
+    off.recipient_delimiter = STR_EMPTY;
+    d = directory_build(&off, &text, &faults);
+    expect_ask(d, "ann@example.org", "=");
+    expect_ask(d, "ann+books@example.org", "-");
+    expect_ask(d, "info+x@example.org", "-");
+    directory_free(d);
+    faults_done(&faults);
+    (void)state;
+}
+
+static void a_domain_in_utf8_is_its_a_labels(void **state)
+{
+    struct faults faults = {0};
+    struct directory *d = build("info: ann\n", "ann@xn--bcher-kva.example\n", &faults);
+
+    assert_non_null(d);
+    assert_true(directory_is_local(d, STR("xn--bcher-kva.example")));
+    assert_true(directory_is_local(d, STR("b\xc3\xbc"
+                                          "cher.example")));
+    assert_true(directory_is_local(d, STR("B\xc3\x9c"
+                                          "CHER.example")));
+    assert_false(directory_is_local(d, STR("k\xc3\xbc"
+                                           "cher.example")));
+    assert_false(directory_is_local(d, STR("b\xff"
+                                           "cher.example")));
+    expect_ask(d,
+               "ann@b\xc3\xbc"
+               "cher.example",
+               "=");
+    expect_ask(d,
+               "ben@b\xc3\xbc"
+               "cher.example",
+               "-");
+    expect_ask(d,
+               "info@b\xc3\xbc"
+               "cher.example",
+               "ann@b\xc3\xbc"
+               "cher.example");
     directory_free(d);
     faults_done(&faults);
     (void)state;
@@ -185,6 +265,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_found_or_not),
+        cmocka_unit_test(a_tag_counts_only_where_the_whole_is_not_named),
+        cmocka_unit_test(a_domain_in_utf8_is_its_a_labels),
         cmocka_unit_test(without_a_list_every_local_part_exists),
         cmocka_unit_test(wrong_files_are_told_by_line),
         cmocka_unit_test(an_alias_to_nowhere_is_a_warning),

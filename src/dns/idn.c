@@ -1,4 +1,4 @@
-#include "delivery/idn.h"
+#include "dns/idn.h"
 
 #include "runtime/fiber.h"
 
