@@ -30,6 +30,7 @@ struct options {
     bool pipelining, bdat;
     const char *domains[DOMAINS_MAX];
     unsigned domain_count;
+    unsigned made_domains; /* so many names made from numbers, instead */
 };
 
 struct session {
@@ -169,8 +170,14 @@ static size_t put_command(struct session *s, size_t at, unsigned step)
 {
     const char *domain = o.domains[begun % o.domain_count];
     size_t room = HEAD_BYTES - at;
+    char made[32];
     int n;
 
+    if (o.made_domains > 0) {
+        (void)snprintf(made, sizeof made, "d%llu.example",
+                       (unsigned long long)(begun % o.made_domains));
+        domain = made;
+    }
     if (step == 0) {
         n = snprintf(s->head + at, room, "MAIL FROM:<bench@sender.example>%s\r\n",
                      o.bdat ? " BODY=8BITMIME" : "");
@@ -463,7 +470,7 @@ static int usage(void)
 {
     fputs("usage: bench-load --to ADDR:PORT [--sessions N] [--each N] [--rcpts N] [--size BYTES]\n"
           "       [--seconds S] [--warm S] [--rate R] [--messages N] [--domains a,b,c] [--bdat]\n"
-          "       [--no-pipelining]\n",
+          "       [--domain-count N] [--no-pipelining]\n",
           stderr);
     return 64;
 }
@@ -483,7 +490,10 @@ static bool take(const char *name, char *value)
     static const struct {
         const char *name;
         unsigned *to;
-    } numbers[] = {{"--sessions", &o.sessions}, {"--each", &o.each}, {"--rcpts", &o.rcpts}};
+    } numbers[] = {{"--sessions", &o.sessions},
+                   {"--each", &o.each},
+                   {"--rcpts", &o.rcpts},
+                   {"--domain-count", &o.made_domains}};
 
     for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (strcmp(name, numbers[i].name) == 0) {

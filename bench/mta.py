@@ -72,6 +72,10 @@ class Postyard(Mta):
     """As in its manual, with the slots that the comparison gives to the other as well."""
     name = "postyard"
     binary = os.path.join(BUILD, "postyard")
+    route = '{ if: "rcpt_domain == \'tarpit.example\'", use: tarpit }, { use: sink }'
+    retry = "2s, 1m"
+    resolver = ""
+    level = "info"
 
     def launch(self):
         config = os.path.join(self.folder, "postyard.yaml")
@@ -83,22 +87,34 @@ listeners:
   smtp: {{ bind: ["127.0.0.1:{SERVER_PORT}"] }}
 admin: {{ bind: "127.0.0.1:{ADMIN_PORT}", socket: {self.folder}/admin.sock }}
 store: {{ path: {self.folder}/store }}
-log: {{ format: json, level: info }}
+log: {{ format: json, level: {self.level} }}
 queue:
   virtual:
     remote: {{ concurrency: 100 }}
   schedule:
-    remote: {{ queue-name: remote, retry: [2s, 1m], expire: 1d }}
+    remote: {{ queue-name: remote, retry: [{self.retry}], expire: 1d }}
   route:
     sink: {{ type: relay, address: 127.0.0.1, port: {SINK_PORT}, protocol: smtp }}
     tarpit: {{ type: relay, address: 127.0.0.1, port: {TARPIT_PORT}, protocol: smtp }}
   strategy:
     schedule: [ {{ use: remote }} ]
-    route: [ {{ if: "rcpt_domain == 'tarpit.example'", use: tarpit }}, {{ use: sink }} ]
-""")
+    route: [ {self.route} ]
+{self.resolver}""")
         self.config = config
-        return subprocess.Popen([self.binary, "serve", "-c", config], stdout=self.log,
+        return self.serve()
+
+    def serve(self):
+        return subprocess.Popen([self.binary, "serve", "-c", self.config], stdout=self.log,
                                 stderr=self.log)
+
+    def restart(self, with_signal):
+        """Ends as told; returns how many seconds the new one took until it greets."""
+        self.process.send_signal(with_signal)
+        self.process.wait(60)
+        begin = time.monotonic()
+        self.process = self.serve()
+        wait_port(SERVER_PORT, 60)
+        return time.monotonic() - begin
 
     def queue(self, *words):
         return subprocess.run([self.binary, "queue", *words, "-c", self.config], check=True,
@@ -113,6 +129,15 @@ queue:
         sink.open()
         first = json.loads(self.queue("list", "--json", "--limit", "1"))["items"][0]
         self.queue("retry", first["id"])
+
+
+class PostyardQueueing(Postyard):
+    """No name can be looked up, so each message is tried once and waits, at its domain's site."""
+    route = "{ use: mx }"
+    retry = "12h"
+    resolver = """resolver: { servers: ["127.0.0.1:9"], timeout: 200ms }
+"""
+    level = "warn"
 
 
 class Postfix(Mta):

@@ -5,8 +5,8 @@
 #include "main/limits.h"
 #include "main/server.h"
 #include "runtime/log.h"
+#include "runtime/memory.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -26,15 +26,6 @@ static bool load(struct snapshot_source *source, struct snapshot *ret)
     return ok;
 }
 
-/* Messages are allocated on one thread and freed on another all the time: let arenas grow in large
- * steps, and keep what they have, instead of asking the system for each. */
-static void tune_malloc(void)
-{
-    (void)mallopt(M_TOP_PAD, 4 * 1024 * 1024);
-    (void)mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
-    (void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
-}
-
 int serve_command(int argc, char **argv)
 {
     struct arena a ARENA_LOCAL = {0};
@@ -49,7 +40,7 @@ int serve_command(int argc, char **argv)
     if (!cli_options("serve", rows, COUNT_OF(rows), argc, argv, &a, &rest, 0, 0, &status)) {
         return status;
     }
-    tune_malloc();
+    memory_tune();
     signals_block();
     o.source.path = cli_config_path(given, &is_missing);
     o.source.tables = cli_tables(&o.source.table_count);

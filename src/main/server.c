@@ -4,6 +4,7 @@
 #include "main/limits.h"
 #include "main/part.h"
 #include "runtime/log.h"
+#include "runtime/memory.h"
 #include "store/settings.h"
 
 #include <signal.h>
@@ -105,9 +106,12 @@ static void home_main(void *arg)
 
     signal_init(&s->wake);
     group_init(&s->life, "life", 1);
-    group_init(&s->signals, "signals", 1);
+    group_init(&s->signals, "signals", 2);
     must(group_spawn_now(&s->signals, "signals", watch_signals, s).code == OK);
     must(group_spawn_now(&s->life, "life", life, s).code == OK);
+    if (!world_is_simulated()) {
+        must(group_spawn_now(&s->signals, "memory", memory_watch, NULL).code == OK);
+    }
     (void)group_join(&s->life, WHEN_NEVER);
     group_cancel(&s->signals);
     (void)group_join(&s->signals, WHEN_NEVER);

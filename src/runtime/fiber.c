@@ -157,11 +157,16 @@ static void stack_give(struct loop *l, char *stack)
     }
 }
 
-void fiber_pool_free(struct loop *l)
+void fiber_pool_shrink(struct loop *l, uint32_t keep)
 {
-    while (l->stack_count > 0) {
+    while (l->stack_count > keep) {
         stack_unmap(l->stacks[--l->stack_count], STACK_BYTES);
     }
+}
+
+void fiber_pool_free(struct loop *l)
+{
+    fiber_pool_shrink(l, 0);
     if (l->big_stack != NULL) {
         stack_unmap(l->big_stack, STACK_BIG_BYTES);
         l->big_stack = NULL;

@@ -160,6 +160,13 @@ void buffer_give(struct loop *l, char *buffer)
     }
 }
 
+void buffers_shrink(struct loop *l, uint32_t keep)
+{
+    while (l->buffer_count > keep) {
+        mem_free(l->buffers[--l->buffer_count]);
+    }
+}
+
 /* ---- worlds ---- */
 
 void world_init(struct world *w, const struct world_ops *ops)
@@ -233,9 +240,7 @@ void world_done(struct world *w)
         must(list_is_empty(&l->fibers));
         w->ops->loop_free(l);
         fiber_pool_free(l);
-        while (l->buffer_count > 0) {
-            mem_free(l->buffers[--l->buffer_count]);
-        }
+        buffers_shrink(l, 0);
         heap_done(&l->timers);
         context_done(&l->scheduler);
         mem_free(l);

@@ -73,6 +73,8 @@ struct loop {
     uint32_t random_left;
     struct post cancel; /* posted once, by loop_cancel */
     atomic_bool cancelling;
+    struct post shrink; /* memory.c's, while `shrinking` */
+    atomic_bool shrinking;
     bool cancelled, entered;
     void *backend; /* the world's: struct real_thread or struct sim_loop */
 };
@@ -141,9 +143,11 @@ struct when loop_next_timer(const struct loop *l);
 enum { BUFFER_BYTES = 64 * 1024 };
 char *buffer_take(struct loop *l);
 void buffer_give(struct loop *l, char *buffer);
+void buffers_shrink(struct loop *l, uint32_t keep);
 
 void fiber_run(struct fiber *f); /* by loop_turn */
 void fiber_wake_with(struct fiber *f, enum err_code why);
 void fiber_pool_free(struct loop *l);
+void fiber_pool_shrink(struct loop *l, uint32_t keep); /* stacks of fibers that ended */
 
 struct stream *stream_new(struct transport *t, struct addr remote, struct addr local);
