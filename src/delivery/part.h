@@ -176,5 +176,7 @@ void report_fiber(void *report);
 /* The server stops: what is owed is stored, and told after the next start. */
 void report_given_up(struct report *r);
 
+/* pipe.c: one run of the program for each recipient of the job; fills the outcomes. */
+void pipe_deliver(struct job *j, struct when by);
 /* maildir.c: one copy for each recipient of the job; fills the outcomes. */
 void maildir_deliver(struct job *j, struct when by);

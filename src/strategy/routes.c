@@ -26,6 +26,8 @@ static const struct {
     {"allow-plaintext-auth", 1u << ROUTE_RELAY},
     {"deliver", 1u << ROUTE_LOCAL},
     {"path", 1u << ROUTE_LOCAL},
+    {"command", 1u << ROUTE_LOCAL},
+    {"command-timeout", 1u << ROUTE_LOCAL},
     {"reply.code", 1u << ROUTE_REJECT},
     {"reply.text", 1u << ROUTE_REJECT},
 };
@@ -35,9 +37,9 @@ static const struct {
     const char *key;
     unsigned delivers;
 } deliver_keys[] = {
-    {"address", 1u << DELIVER_LMTP},
-    {"port", 1u << DELIVER_LMTP},
-    {"path", 1u << DELIVER_MAILDIR},
+    {"address", 1u << DELIVER_LMTP},         {"port", 1u << DELIVER_LMTP},
+    {"path", 1u << DELIVER_MAILDIR},         {"command", 1u << DELIVER_PIPE},
+    {"command-timeout", 1u << DELIVER_PIPE},
 };
 
 static const char *const types[] = {[ROUTE_MX] = "mx",
@@ -45,7 +47,8 @@ static const char *const types[] = {[ROUTE_MX] = "mx",
                                     [ROUTE_LOCAL] = "local",
                                     [ROUTE_DISCARD] = "discard",
                                     [ROUTE_REJECT] = "reject"};
-static const char *const delivers[] = {[DELIVER_LMTP] = "lmtp", [DELIVER_MAILDIR] = "maildir"};
+static const char *const delivers[] = {
+    [DELIVER_LMTP] = "lmtp", [DELIVER_MAILDIR] = "maildir", [DELIVER_PIPE] = "pipe"};
 
 static void wrong_key(struct plan_full *p, const struct plan_route *r, const char *key,
                       const char *what, const char *word, const char *better)
@@ -88,6 +91,11 @@ static void check_needs(struct plan_full *p, const struct plan_route *r)
     if (set->type == ROUTE_LOCAL && set->deliver == DELIVER_MAILDIR && set->path.len == 0) {
         fault_error(p->faults, r->at, "queue.route.%.*s: deliver: maildir needs a path",
                     STR_ARG(r->name));
+    }
+    if (set->type == ROUTE_LOCAL && set->deliver == DELIVER_PIPE && set->command.count == 0) {
+        fault_error(p->faults, r->at, "queue.route.%.*s: deliver: pipe needs a command",
+                    STR_ARG(r->name));
+        fault_hint(p->faults, "command: [ /usr/bin/program, '${rcpt}' ]");
     }
     if ((set->type == ROUTE_RELAY || is_lmtp) && set->address.len == 0 &&
         set->addresses.count == 0) {
@@ -203,6 +211,10 @@ static void add_route(struct plan_full *p, struct plan_route *r)
         check_needs(p, r);
         check_tls(p, r);
         check_auth(p, r);
+    }
+    if (set->command.count > 0) {
+        invocation_compile(&set->command, &p->arena, p->faults, plan_where(p, set, "command"),
+                           r->name, &r->command);
     }
 }
 

@@ -10,7 +10,7 @@ static const struct setting_choice route_types[] = {
 static const struct setting_choice route_protocols[] = {
     {"smtp", PROTOCOL_SMTP}, {"lmtp", PROTOCOL_LMTP}, {NULL, 0}};
 static const struct setting_choice route_delivers[] = {
-    {"lmtp", DELIVER_LMTP}, {"maildir", DELIVER_MAILDIR}, {NULL, 0}};
+    {"lmtp", DELIVER_LMTP}, {"maildir", DELIVER_MAILDIR}, {"pipe", DELIVER_PIPE}, {NULL, 0}};
 static const struct setting_choice ip_lookups[] = {{"ipv4_then_ipv6", IP_V4_THEN_V6},
                                                    {"ipv6_then_ipv4", IP_V6_THEN_V4},
                                                    {"ipv4_only", IP_V4_ONLY},

@@ -34,7 +34,7 @@ struct schedule_settings { /* queue.schedule.NAME */
 
 enum route_type { ROUTE_MX, ROUTE_RELAY, ROUTE_LOCAL, ROUTE_DISCARD, ROUTE_REJECT };
 enum route_protocol { PROTOCOL_SMTP, PROTOCOL_LMTP };
-enum route_deliver { DELIVER_LMTP, DELIVER_MAILDIR };
+enum route_deliver { DELIVER_LMTP, DELIVER_MAILDIR, DELIVER_PIPE };
 enum ip_lookup { IP_V4_THEN_V6, IP_V6_THEN_V4, IP_V4_ONLY, IP_V6_ONLY };
 
 struct route_settings { /* queue.route.NAME */
@@ -50,7 +50,9 @@ struct route_settings { /* queue.route.NAME */
     bool tls_allow_invalid_certs;      /* relay */
     enum route_deliver deliver;        /* local */
     struct str path;                   /* local by maildir */
-    struct str auth_username;          /* relay */
+    struct str_list command;           /* local by pipe; see plan_route.command */
+    int64_t command_ms;
+    struct str auth_username; /* relay */
     struct secret auth_secret;
     bool allow_plaintext_auth;
     uint32_t reply_code; /* reject */

@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "expr/expr.h"
 #include "mail/envelope.h"
+#include "strategy/invocation.h"
 #include "strategy/schedule.h"
 #include "strategy/settings.h"
 
@@ -52,7 +53,8 @@ struct plan_route {
     uint16_t port;               /* as given, or the protocol's own */
     struct plan_target *targets; /* relay, local by LMTP: by priority */
     size_t target_count;
-    bool targets_are_known; /* none has a name to look up */
+    bool targets_are_known;    /* none has a name to look up */
+    struct invocation command; /* local by pipe */
 };
 
 struct plan_target {

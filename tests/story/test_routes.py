@@ -126,3 +126,43 @@ def test_mail_may_go_nowhere(yard, host):
     assert (failed["rcpt"], failed["code"], failed["status"]) == ("y@no.example", 554, "5.7.1")
     [report] = host.wait_mail(1)
     assert b"not today" in report.message and b"hole.example" not in report.message
+
+
+def test_a_program_takes_mail(yard, host):
+    """It gets each address as one argument, whatever is in it, and its exit says what became of it."""
+    program, seen = yard.folder / "take", yard.folder / "seen"
+    seen.mkdir(mode=0o777)
+    program.write_text(f"""#!/bin/sh
+        cat > "{seen}/$1.eml"; printf '%s\\n' "$@" > "{seen}/$1.arguments"
+        case $1 in again) test -e {seen}/twice || {{ touch {seen}/twice; echo busy; exit 75; }};; no) echo never; exit 77; esac
+    """)
+    program.chmod(0o755)
+    yard.configure({"queue": {
+        "route": {"program": {"type": "local", "deliver": "pipe",
+                              "command": [str(program), "${rcpt_local}", "${sender}", "<${rcpt}>"]},
+                  "hub": {"type": "relay", "address": "127.0.0.1", "port": host.port}},
+        "strategy": {"route": [{"if": "source == 'dsn'", "use": "hub"}, {"use": "program"}]}}})
+    yard.start()
+    identity = sends_mail(yard, "a@client.example",
+                          ["$reboot`id`@pipe.example", "again@pipe.example", "no@pipe.example"])
+    deferred = yard.wait("delivery_deferred", message=identity)
+    assert deferred["rcpt"] == "again@pipe.example" and "busy" in deferred["text"]
+    failed = yard.wait("delivery_failed", message=identity)
+    assert (failed["rcpt"], failed["status"]) == ("no@pipe.example", "5.7.0")
+    yard.wait("delivery_done", message=identity, count=2)
+    assert (seen / "$reboot`id`.arguments").read_text().split("\n")[:3] == [
+        "$reboot`id`", "a@client.example", "<$reboot`id`@pipe.example>"]
+    letter = (seen / "again.eml").read_bytes()
+    assert letter.startswith(b"Return-Path: <a@client.example>\r\nDelivered-To: again@pipe.example\r\n")
+    assert letter.endswith(b"\r\nHello.\r\n")
+    [report] = host.wait_mail(1)
+    assert b"EX_NOPERM" in report.message and b"never" in report.message
+
+
+def test_a_program_that_does_not_end_is_ended(yard):
+    yard.configure({"queue": {
+        "route": {"program": {"type": "local", "deliver": "pipe", "command-timeout": "1s",
+                              "command": ["/bin/sleep", "1000"]}},
+        "strategy": {"route": [{"use": "program"}]}}}).start()
+    identity = sends_mail(yard, "a@client.example", "b@pipe.example")
+    assert "too long" in yard.wait("delivery_deferred", message=identity)["text"]

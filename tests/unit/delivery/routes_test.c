@@ -1,5 +1,6 @@
 /* Where mail goes: relays with several hosts, routes that lead nowhere, addresses to connect from.
  */
+#include "runtime/process.h"
 #include "runtime/sim_net.h"
 #include "yard.h"
 
@@ -276,6 +277,101 @@ static void relays_are_told_who_we_are(void **state)
     (void)state;
 }
 
+/* ---- programs ---- */
+
+/* Each recipient's local part is what the program ends with; what it was given is kept. */
+struct programs {
+    struct buf heard;
+    int64_t takes_ms;
+    const char *says;
+};
+
+static int program_runs(void *ctx, const char *const *argv, struct str input, struct buf *output,
+                        int64_t *takes_ms)
+{
+    struct programs *p = ctx;
+    uint64_t code = 0;
+
+    for (const char *const *arg = argv; *arg != NULL; arg++) {
+        buf_printf(&p->heard, "[%s]", *arg);
+    }
+    buf_printf(&p->heard, "\n%.*s", STR_ARG(input));
+    must(str_to_u64(str_of(argv[2]), &code));
+    buf_put(output, str_of(p->says));
+    *takes_ms = p->takes_ms;
+    return (int)code;
+}
+
+#define PIPE                                                                                       \
+    BY("{ type: local, deliver: pipe, command-timeout: 5s, command: [ /opt/take, "                 \
+       "'--from=${sender}', "                                                                      \
+       "'${rcpt_local}', '${attempt}$${x}' ] }",                                                   \
+       "")
+
+static struct programs programs;
+
+static void play_programs(struct yard *y, const char *to)
+{
+    sim_service_set(y->world, "process",
+                    &(struct process_sim){.ctx = &programs, .run = program_runs});
+    yard_send(y, "a@b.example", to);
+    yard_wait(y, 8000);
+}
+
+static void exits_test(struct yard *y)
+{
+    play_programs(y, "0@far.example 75@far.example 67@far.example 1@far.example -9@far.example");
+    expect_text(y, buf_str(&programs.heard),
+                "[/opt/take][--from=a@b.example][0][1${x}]\n"
+                "Return-Path: <a@b.example>\r\n"
+                "Delivered-To: 0@far.example\r\nSubject: x\r\n",
+                true);
+    expect_text(y, buf_str(&programs.heard), "\r\n\r\n.hello\r\n", true);
+    expect_text(y, buf_str(&programs.heard), "[-9]", false);
+    expect_text(y, sim_log(y->world), "\"event\":\"delivery_done\"", true);
+    expect_text(y, sim_log(y->world), "EX_TEMPFAIL, not now: so be it ?", true);
+    YARD_CHECK(y, yard_jobs(y) == 1); /* 75 alone is tried again */
+    expect_text(y, buf_str(&y->hosts[0].content), "Final-Recipient: rfc822;67@far.example", true);
+    expect_text(y, buf_str(&y->hosts[0].content), "Status: 5.1.1", true);
+    expect_text(y, buf_str(&y->hosts[0].content), "the program ended with 1: so be it ?", true);
+    expect_text(y, buf_str(&y->hosts[0].content), "Status: 5.1.3", true);
+    yard_wait(y, 5000);
+    expect_text(y, buf_str(&programs.heard), "[75][2${x}]", true);
+}
+
+static void late_test(struct yard *y)
+{
+    play_programs(y, "0@far.example");
+    expect_text(y, sim_log(y->world), "took too long", true);
+    expect_text(y, sim_log(y->world), "delivery_done", false);
+    programs.takes_ms = 1000;
+    yard_wait(y, 20000);
+    expect_text(y, sim_log(y->world), "delivery_done", true);
+}
+
+static void nothing_there_test(struct yard *y)
+{
+    yard_send(y, "a@b.example", "0@far.example");
+    (void)fiber_sleep(when_after(5000), WHEN_NEVER);
+    expect_text(y, sim_log(y->world), "could not be run", true);
+    YARD_CHECK(y, yard_jobs(y) == 1);
+}
+
+static void programs_take_mail_and_their_exit_says_how(void **state)
+{
+    static void (*const tests[])(struct yard * y) = {exits_test, late_test, nothing_there_test};
+
+    for (size_t i = 0; i < COUNT_OF(tests); i++) {
+        struct yard_host hosts[] = {{.ip = HUB}};
+        struct yard y = {.config = PIPE, .hosts = hosts, .host_count = 1, .test = tests[i]};
+
+        programs = (struct programs){.takes_ms = i == 1 ? 60000 : 500, .says = "so be\nit \x01"};
+        yard_run(&y);
+        buf_done(&programs.heard);
+    }
+    (void)state;
+}
+
 /* ---- addresses to connect from ---- */
 
 #define TWO_SOURCES                                                                                \
@@ -401,6 +497,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mail_takes_the_routes),
         cmocka_unit_test(relays_are_told_who_we_are),
+        cmocka_unit_test(programs_take_mail_and_their_exit_says_how),
         cmocka_unit_test(both_sources_are_used_each_with_its_name),
         cmocka_unit_test(a_source_that_is_missing_is_told_and_never_replaced),
         cmocka_unit_test(a_connection_object_says_how_long_a_turn_is),
