@@ -132,7 +132,7 @@ static void note_job(const struct queue *q, const struct job *j, struct arena *a
         ret->text = arena_printf(a, "virtual queue %s is held", q->vqueues[j->queue]->name);
     } else if (ret->reason == WAIT_BACKOFF || j->site->resting) {
         ret->until = j->site->resting ? j->site->rest_until : DATE_NEVER;
-        ret->text = arena_dup(a, str_of(j->site->text));
+        ret->text = arena_dup(a, str_of(site_text(j->site)));
     }
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "limit/bucket.h"
+#include "queue/chains.h"
 #include "queue/events.h"
 #include "queue/job.h"
 #include "queue/queue.h"
@@ -61,7 +62,7 @@ struct queue {
     struct vqueue **vqueues;
     uint16_t vqueue_count;
     struct map vqueue_names;
-    struct map messages; /* id to the first job of the message */
+    struct chains messages; /* id to the first job of the message */
     struct sites sites;
     struct heap timers;    /* jobs by min(act, note) in ms; sites' rests have their own heap */
     struct signal changed; /* the first timer moved */

@@ -148,7 +148,7 @@ void job_set_text(struct queue *q, struct job *j, struct str text)
 struct str job_text(const struct queue *q, const struct job *j)
 {
     if (j->reason == WAIT_BACKOFF) {
-        return str_of(j->site->text);
+        return str_of(site_text(j->site));
     }
     return str_of(map_get_num(&q->texts, (uint64_t)(uintptr_t)j));
 }
@@ -157,7 +157,7 @@ struct str job_text(const struct queue *q, const struct job *j)
 
 struct job *jobs_of(const struct queue *q, uint64_t message)
 {
-    return map_get_num(&q->messages, message);
+    return chains_get(&q->messages, message);
 }
 
 struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *spec)
@@ -179,7 +179,7 @@ struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *sp
     j->site = site_take(&q->sites, spec->site);
     j->site->jobs++;
     if (first == NULL) {
-        map_put_num(&q->messages, message, j);
+        chains_put(&q->messages, j);
     } else {
         j->sibling = first->sibling;
         first->sibling = j;
@@ -202,9 +202,10 @@ static void leave_chain(struct queue *q, struct job *j)
     struct job *first = jobs_of(q, j->message);
 
     if (first == j) {
-        map_take_num(&q->messages, j->message);
         if (j->sibling != NULL) {
-            map_put_num(&q->messages, j->message, j->sibling);
+            chains_put(&q->messages, j->sibling);
+        } else {
+            chains_take(&q->messages, j->message);
         }
         return;
     }

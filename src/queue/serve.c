@@ -402,12 +402,12 @@ void queue_free(struct queue *q)
     struct debt *d;
 
     must(q->busy == 0);
-    while (q->messages.count > 0) {
-        at = 0;
-        j = map_each(&q->messages, &at);
+    /* A place that is emptied is filled by the next of its run, if at all: `at` never goes back. */
+    while ((j = chains_any(&q->messages, &at)) != NULL) {
         job_unberth(q, j);
         job_free(q, j);
     }
+    must(q->messages.count == 0);
     at = 0;
     while ((d = map_each(&q->debts, &at)) != NULL) {
         mem_free(d);
@@ -423,7 +423,7 @@ void queue_free(struct queue *q)
     sites_done(&q->sites);
     mem_free(q->vqueues);
     map_done(&q->vqueue_names);
-    map_done(&q->messages);
+    chains_done(&q->messages);
     map_done(&q->texts);
     map_done(&q->debts);
     heap_done(&q->timers);

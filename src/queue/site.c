@@ -21,6 +21,7 @@ static void free_site(struct sites *s, struct site *site)
 {
     heap_remove(&s->waking, &site->wake);
     mem_free(site->name);
+    mem_free(site->text);
     mem_free(site);
 }
 
@@ -59,10 +60,8 @@ static void note_text(struct site *site, struct str why)
 {
     struct str shown = str_head(why, SITE_TEXT_MAX - 1);
 
-    if (shown.len > 0) {
-        memcpy(site->text, shown.ptr, shown.len);
-    }
-    site->text[shown.len] = 0;
+    mem_free(site->text);
+    site->text = shown.len > 0 ? mem_dup_z(shown.ptr, shown.len) : NULL;
 }
 
 static void begin_rest(struct sites *s, struct site *site, struct duration_list rests,

@@ -33,9 +33,14 @@ struct site {
     bool rests_slow; /* it rests because it was slow when its queue's share for such was taken */
     struct date rest_until;
     struct date proven_until;
-    struct heap_node wake;    /* in sites->waking while it rests */
-    char text[SITE_TEXT_MAX]; /* the last failure, for `why` */
+    struct heap_node wake; /* in sites->waking while it rests */
+    char *text; /* the last failure, for `why`; NULL: none. Apart, because most have none (P7) */
 };
+
+static inline const char *site_text(const struct site *site)
+{
+    return site->text ? site->text : "";
+}
 
 struct sites {
     struct map by_name;

@@ -47,7 +47,7 @@ void site_unpark(struct queue *q, struct site *site)
 
 static void tell_rest(struct queue *q, struct site *site)
 {
-    event_raise(&ev_site_rests, f_site(str_of(site->name)), f_text(str_of(site->text)),
+    event_raise(&ev_site_rests, f_site(str_of(site->name)), f_text(str_of(site_text(site))),
                 f_until(site->rest_until));
     site_park(q, site);
 }
