@@ -4,6 +4,51 @@
 
 static const int64_t rests_ms[] = {60000, 120000, 300000, 600000, 900000};
 
+/* ---- what is remembered of sites that are forgotten ---- */
+
+static struct known_site *known_set(const struct sites *s, uint64_t hash)
+{
+    return &s->known[hash % SITES_KNOWN_SETS * SITES_KNOWN_WAYS];
+}
+
+/* In the place of the one whose time is over first. */
+static void know(struct sites *s, const struct site *site)
+{
+    uint64_t hash = str_hash(str_of(site->name), 0);
+    struct known_site *set, *at;
+
+    if (site->proven_until.ms == 0) {
+        return;
+    }
+    if (s->known == NULL) {
+        s->known = mem_array(SITES_KNOWN, sizeof *s->known);
+    }
+    at = set = known_set(s, hash);
+    for (int i = 1; i < SITES_KNOWN_WAYS; i++) {
+        at = set[i].proven_until.ms < at->proven_until.ms ? &set[i] : at;
+    }
+    *at = (struct known_site){hash, site->proven_until};
+}
+
+/* It is known by its site again. */
+static struct date recall(struct sites *s, struct str name)
+{
+    uint64_t hash = str_hash(name, 0);
+    struct known_site *set = s->known ? known_set(s, hash) : NULL;
+
+    for (int i = 0; set != NULL && i < SITES_KNOWN_WAYS; i++) {
+        if (set[i].hash == hash && set[i].proven_until.ms > 0) {
+            struct date until = set[i].proven_until;
+
+            set[i] = (struct known_site){0};
+            return until;
+        }
+    }
+    return (struct date){0};
+}
+
+/* ---- sites ---- */
+
 struct site *site_take(struct sites *s, struct str name)
 {
     struct site *site = map_get(&s->by_name, name);
@@ -11,6 +56,7 @@ struct site *site_take(struct sites *s, struct str name)
     if (site == NULL) {
         site = MEM_NEW(struct site);
         site->name = mem_dup_z(name.ptr, name.len);
+        site->proven_until = recall(s, name);
         list_init(&site->berths);
         map_put(&s->by_name, (struct str){site->name, name.len}, site);
     }
@@ -29,6 +75,7 @@ void site_forget(struct sites *s, struct site *site)
 {
     if (site->jobs == 0 && site->connections == 0 && !site->resting) {
         must(list_is_empty(&site->berths));
+        know(s, site);
         map_take(&s->by_name, str_of(site->name));
         free_site(s, site);
     }
@@ -45,6 +92,8 @@ void sites_done(struct sites *s)
     }
     map_done(&s->by_name);
     heap_done(&s->waking);
+    mem_free(s->known);
+    s->known = NULL;
 }
 
 static int64_t rest_ms(const struct site *site, struct duration_list rests, unsigned jitter)

@@ -5,7 +5,8 @@
  * Rest      After SITE_FAILURES_MAX connections in a row that failed before a transaction was
  *           accepted the site rests; its due jobs wait, spending no attempt. When the rest is over
  *           one connection may probe; success ends it, failure lengthens it.
- * Owns      Its name. Forgotten when it has no job, no connection and no rest.
+ * Owns      Its name. Forgotten when it has no job, no connection and no rest; but that a site is
+ *           proven is remembered beyond that, for SITES_KNOWN of them at a time.
  */
 #pragma once
 
@@ -20,6 +21,8 @@
 #include <stdint.h>
 
 enum { SITE_FAILURES_MAX = 3, SITE_PROVEN_MS = 3600 * 1000, SITE_TEXT_MAX = 200 };
+enum { SITES_KNOWN_WAYS = 4, SITES_KNOWN_SETS = 16 * 1024 };
+enum { SITES_KNOWN = SITES_KNOWN_WAYS * SITES_KNOWN_SETS };
 
 struct site {
     char *name;
@@ -42,9 +45,16 @@ static inline const char *site_text(const struct site *site)
     return site->text ? site->text : "";
 }
 
+/* A site that was forgotten while it was proven, by a hash of its name. */
+struct known_site {
+    uint64_t hash;
+    struct date proven_until;
+};
+
 struct sites {
     struct map by_name;
-    struct heap waking; /* by rest_until */
+    struct heap waking;       /* by rest_until */
+    struct known_site *known; /* SITES_KNOWN, once there is one */
 };
 
 struct site *site_take(struct sites *s, struct str name); /* found or made */

@@ -463,6 +463,30 @@ static void a_site_is_forgotten_when_nothing_is_left_of_it(void **state)
     (void)state;
 }
 
+/* That it is quick is remembered for its hour: mail for it comes in drops. */
+static void a_site_that_is_forgotten_is_still_known_to_be_quick(void **state)
+{
+    struct sites sites = {0};
+    struct site *s = site_take(&sites, STR("mx x.example"));
+    struct date now = {1000000};
+
+    assert_false(site_is_proven(s, now));
+    site_proved(&sites, s, true, now);
+    site_forget(&sites, s);
+    assert_int_equal(sites.by_name.count, 0);
+    s = site_take(&sites, STR("mx x.example"));
+    assert_true(site_is_proven(s, (struct date){now.ms + SITE_PROVEN_MS - 1}));
+    assert_false(site_is_proven(s, (struct date){now.ms + SITE_PROVEN_MS}));
+    site_rest(&sites, s, STR("slow"), (struct duration_list){0}, now, 0);
+    site_wake(&sites, s);
+    site_forget(&sites, s);
+    s = site_take(&sites, STR("mx x.example"));
+    assert_false(site_is_proven(s, now));
+    site_forget(&sites, s);
+    sites_done(&sites);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -483,6 +507,7 @@ int main(void)
         cmocka_unit_test(what_is_put_back_comes_before_what_came_later),
         cmocka_unit_test(a_resting_site_takes_no_turn_and_keeps_its_jobs),
         cmocka_unit_test(a_site_is_forgotten_when_nothing_is_left_of_it),
+        cmocka_unit_test(a_site_that_is_forgotten_is_still_known_to_be_quick),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
