@@ -3,6 +3,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "dns/idn.h"
+#include "strategy/ask.h"
 
 #include <unistd.h>
 
@@ -54,6 +55,7 @@ static struct services *services_new(const struct server_settings *server)
     }
     s->strategy.expr.ctx = s;
     s->strategy.expr.is_local_domain = is_local_domain;
+    s->strategy.expr.lookups = ask_offers();
     s->strategy.has_local_domains = server->local_domains.count > 0;
     s->strategy.hostname = server->hostname.len > 0 ? server->hostname : system_hostname();
     s->next = all;

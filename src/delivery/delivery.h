@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct asker;
 struct dns;
 struct loop;
 struct plan;
@@ -32,8 +33,9 @@ struct delivery_options {
     uint32_t loop_count;
     struct store *store;
     struct dns *dns;
-    struct tls_trust *trust; /* for verified TLS; NULL: there is no verified TLS to be had */
-    struct str hostname;     /* ours: in reports, in file names of maildirs */
+    const struct asker *asker; /* who performs look-ups (strategy/ask.h); NULL: nobody */
+    struct tls_trust *trust;   /* for verified TLS; NULL: there is no verified TLS to be had */
+    struct str hostname;       /* ours: in reports, in file names of maildirs */
     /* Whether a host's name, or an address and port, is ourselves (a listener's). From any loop. */
     bool (*is_own_name)(void *ctx, struct str host);
     bool (*is_own_address)(void *ctx, const struct addr *at);

@@ -9,8 +9,10 @@
 
 enum { READ_AGAIN_MS = 10 * 1000 };
 
-static void note_one(struct job *j, const struct recipient *r, struct rcpt_state *s)
+static void note_one(struct job *j, const struct recipient *r, struct rcpt_state *s, struct when by)
 {
+    struct asking asking = {.asker = j->l->d->options.asker, .arena = &j->work->arena};
+    const struct schedule *schedule;
     const struct message *m = &j->work->parcel->message;
     struct date now = clock_date();
 
@@ -22,22 +24,27 @@ static void note_one(struct job *j, const struct recipient *r, struct rcpt_state
     if (s->notice.ms > now.ms) {
         return; /* over, but never tried: one attempt first (PY-20) */
     }
+    schedule = schedule_of(j, r, &asking, by);
+    if (schedule == NULL) {
+        return; /* the server stops: the clock comes again after the next start */
+    }
     if (s->owed == OWED_NONE && may_notify(m, r, NOTIFY_DELAY)) {
         s->owed = OWED_DELAYED;
         event_raise(&ev_delivery_delayed, f_message(m->id), f_rcpt_index(r - m->to),
                     f_rcpt(r->address), f_attempts(s->attempts), f_next(s->next));
     }
-    schedule_noticed(schedule_of(j, r), m->arrived, now, s);
+    schedule_noticed(schedule, m->arrived, now, s);
 }
 
-static void note(struct job *j)
+static void note(struct job *j, struct when by)
 {
     struct work *w = j->work;
 
+    by = when_within(by, LOOKUPS_MS);
     w->results = arena_array(&w->arena, w->to_count, sizeof *w->results);
     for (uint32_t i = 0; i < w->to_count; i++) {
         w->results[i] = state_next(job_recipient(j, i));
-        note_one(j, job_recipient(j, i), &w->results[i]);
+        note_one(j, job_recipient(j, i), &w->results[i], by);
     }
     queue_noted(w);
 }
@@ -46,13 +53,13 @@ bool note_at_once(struct job *j)
 {
     struct work *w = j->work;
 
-    if (w->parcel == NULL) {
+    if (w->parcel == NULL || plan_asks(w->plan, STRATEGY_SCHEDULE)) {
         return false;
     }
     if (w->to == NULL) {
         w->to_count = job_members(&w->parcel->message, w->first, &w->arena, &w->to);
     }
-    note(j);
+    note(j, WHEN_NEVER); /* without look-ups nothing is waited for */
     return true;
 }
 
@@ -71,7 +78,7 @@ void note_fiber(void *arg)
     for (;;) {
         e = envelope_read(j->work, j->l->d->options.store, WHEN_NEVER);
         if (e.code == OK) {
-            note(j);
+            note(j, WHEN_NEVER);
             return;
         }
         if (e.code == ERR_NOT_FOUND || fiber_sleep(when_after(READ_AGAIN_MS), WHEN_NEVER).code) {

@@ -11,7 +11,7 @@
 #include "queue/queue.h"
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
-#include "strategy/strategy.h"
+#include "strategy/ask.h"
 
 #include <stdatomic.h>
 
@@ -28,8 +28,7 @@ struct delivery_loop {
     bool is_sweeping; /* the fiber that ends idle connections lives */
     struct list runs; /* struct vigil: slots at work here */
     uint64_t run_serial;
-    bool is_watching;          /* the fiber that looks for slow ones lives */
-    struct when fallback_told; /* a schedule strategy that failed is told once a minute */
+    bool is_watching;                            /* the fiber that looks for slow ones lives */
     struct tls_client *opportunistic, *verified; /* made when first wanted */
     atomic_ullong connections, reuses, transactions, delivered, deferred, failed, idle_now;
 };
@@ -41,6 +40,9 @@ struct delivery {
     struct queue_ops ops;
     uint32_t turn; /* the queue's loop only */
 };
+
+/* How long the look-ups of one job may take in all, for its strategies or its results. */
+enum { LOOKUPS_MS = 60 * 1000 };
 
 /* ---- what became of a recipient ---- */
 
@@ -97,6 +99,7 @@ struct job {
     struct host *hosts;
     size_t host_count;
     bool is_decided;
+    struct expr_answers *answers; /* of look-ups while preparing, for its strategies */
     /* One for each recipient of the work. Late decisions are made again for each host. */
     const struct plan_connection **connections;
     const struct plan_tls **tls;
@@ -149,7 +152,7 @@ void job_waits(struct job *j, enum wait_reason reason, int64_t ms, struct str te
 
 /* result.c: outcomes -> work->results, and one event for each recipient. What results_part has
  * handed over leaves the work. */
-void results_of(struct job *j, int64_t duration_us);
+void results_of(struct job *j, int64_t duration_us, struct when by);
 /* While the job runs on: hands the ends that are known to the queue, which records them now. */
 void results_part(struct job *j, int64_t duration_us);
 /* A copy of the recipient's state that may be changed: version risen. */
@@ -158,7 +161,9 @@ struct rcpt_state state_next(const struct recipient *r);
 void state_fail(const struct message *m, const struct recipient *r, struct rcpt_state *s);
 /* The sender may be told of this, as NOTIFY says. */
 bool may_notify(const struct message *m, const struct recipient *r, uint8_t what);
-const struct schedule *schedule_of(struct job *j, const struct recipient *r);
+/* NULL: the fiber was cancelled while a look-up was waited for. */
+const struct schedule *schedule_of(struct job *j, const struct recipient *r, struct asking *k,
+                                   struct when by);
 
 /* note.c: as in prepare.c. */
 bool note_at_once(struct job *j);

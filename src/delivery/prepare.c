@@ -3,8 +3,10 @@
  * its recipients; where all go is looked up.
  */
 #include "base/check.h"
+#include "delivery/events.h"
 #include "delivery/part.h"
 #include "runtime/clock.h"
+#include "runtime/log.h"
 #include "smtp/reply.h"
 
 enum { STRATEGY_WAIT_MS = 60 * 1000, STORE_WAIT_MS = 60 * 1000 };
@@ -39,18 +41,25 @@ static struct subject subject_of(const struct job *j, uint32_t at)
                             .facts = {.now = clock_date(), .mx = STR_EMPTY}};
 }
 
+/* Recipient `at`'s questions: its strategies hear the same answers. */
+static struct asking asking_of(const struct job *j, uint32_t at)
+{
+    return (struct asking){
+        .asker = j->l->d->options.asker, .arena = &j->work->arena, .answers = j->answers[at]};
+}
+
 /* A decision that is none. */
-static bool waits_for_strategy(struct job *j, const char *which, const struct decision *d)
+static bool waits_for_strategy(struct job *j, uint32_t at, const char *which,
+                               const struct decision *d)
 {
     struct arena *a = &j->work->arena;
     struct str place = decision_place(d, a);
-    struct str why = d->status == DECISION_NEEDS
-                         ? arena_printf(a, "it needs a look-up (%s) that is not offered here",
-                                        expr_lookup_name(d->lookup.kind))
-                         : d->why;
+    struct str why = arena_printf(a, "%s strategy at %.*s: %.*s", which, STR_ARG(place),
+                                  STR_ARG(d->why));
 
-    job_waits(j, d->status == DECISION_NEEDS ? WAIT_LOOKUP : WAIT_STRATEGY, STRATEGY_WAIT_MS,
-              arena_printf(a, "%s strategy at %.*s: %.*s", which, STR_ARG(place), STR_ARG(why)));
+    event_raise(&ev_delivery_waits, f_message(j->work->message),
+                f_rcpt(job_recipient(j, at)->address), f_reason(STR("strategy")), f_text(why));
+    job_waits(j, WAIT_STRATEGY, STRATEGY_WAIT_MS, why);
     return false;
 }
 
@@ -76,7 +85,7 @@ static bool goes_elsewhere(const struct job *j, const struct plan_route *route, 
 }
 
 /* False: the answer was given. */
-static bool decide_routes(struct job *j)
+static bool decide_routes(struct job *j, struct when by)
 {
     struct work *w = j->work;
     const struct plan_route **routes = arena_array(&w->arena, w->to_count, sizeof(void *));
@@ -84,11 +93,13 @@ static bool decide_routes(struct job *j)
 
     for (uint32_t i = 0; i < w->to_count; i++) {
         struct subject s = subject_of(j, i);
+        struct asking asking = asking_of(j, i);
         struct decision d;
 
-        routes[i] = decide_route(w->plan, &s, &w->arena, &d);
+        routes[i] = ask_route(w->plan, &s, &asking, &w->arena, &d, by);
+        j->answers[i] = asking.answers;
         if (routes[i] == NULL) {
-            return waits_for_strategy(j, "route", &d);
+            return waits_for_strategy(j, i, "route", &d);
         }
         if (i == 0) {
             j->route = routes[0];
@@ -104,7 +115,7 @@ static bool decide_routes(struct job *j)
     return is_one;
 }
 
-static bool decide_rest(struct job *j)
+static bool decide_rest(struct job *j, struct when by)
 {
     struct work *w = j->work;
 
@@ -112,18 +123,20 @@ static bool decide_rest(struct job *j)
     j->tls = arena_array(&w->arena, w->to_count, sizeof(void *));
     for (uint32_t i = 0; i < w->to_count; i++) {
         struct subject s = subject_of(j, i);
+        struct asking asking = asking_of(j, i);
         struct decision d;
 
         if (!plan_is_late(w->plan, STRATEGY_CONNECTION)) {
-            j->connections[i] = decide_connection(w->plan, &s, &w->arena, &d);
+            j->connections[i] = ask_connection(w->plan, &s, &asking, &w->arena, &d, by);
             if (j->connections[i] == NULL) {
-                return waits_for_strategy(j, "connection", &d);
+                return waits_for_strategy(j, i, "connection", &d);
             }
         }
         /* A late list is asked here too, for what the domain wants; the stronger answer counts. */
-        j->tls[i] = decide_tls(w->plan, &s, &w->arena, &d);
+        j->tls[i] = ask_tls(w->plan, &s, &asking, &w->arena, &d, by);
+        j->answers[i] = asking.answers;
         if (j->tls[i] == NULL) {
-            return waits_for_strategy(j, "tls", &d);
+            return waits_for_strategy(j, i, "tls", &d);
         }
     }
     return true;
@@ -142,7 +155,7 @@ static void answer_ready(struct job *j)
     queue_prepared(w, PREPARED_READY, site, WAIT_NO_SLOT, DATE_NEVER, STR_EMPTY);
 }
 
-static void answer_results(struct job *j, const struct outcome *all)
+static void answer_results(struct job *j, const struct outcome *all, struct when by)
 {
     struct work *w = j->work;
     struct str site = j->route ? plan_site(j->route, job_recipient(j, 0)->address, &w->arena)
@@ -151,7 +164,7 @@ static void answer_results(struct job *j, const struct outcome *all)
     for (uint32_t i = 0; i < w->to_count; i++) {
         j->outcomes[i] = *all;
     }
-    results_of(j, 0);
+    results_of(j, 0, by);
     queue_prepared(w, PREPARED_RESULTS, site, WAIT_NOT_DUE, DATE_NEVER, STR_EMPTY);
 }
 
@@ -218,39 +231,52 @@ static bool route_answers(const struct job *j, struct outcome *ret)
     return false;
 }
 
-/* All that needs no waiting. False: the answer was given. */
-static bool decide(struct job *j)
+/* Waits for nothing but look-ups. False: the answer was given. */
+static bool decide(struct job *j, struct when by)
 {
     struct work *w = j->work;
     struct outcome all;
 
+    by = when_within(by, LOOKUPS_MS);
     j->outcomes = arena_array(&w->arena, w->to_count, sizeof *j->outcomes);
     if (w->to_count == 0 || are_over(j)) {
         answer_over(j);
         return false;
     }
-    if (!decide_routes(j)) {
+    j->answers = arena_array(&w->arena, w->to_count, sizeof *j->answers);
+    if (!decide_routes(j, by)) {
         return false;
     }
     if (route_answers(j, &all)) {
-        answer_results(j, &all);
+        answer_results(j, &all, by);
         return false;
     }
-    j->is_decided = decide_rest(j);
+    j->is_decided = decide_rest(j, by);
     return j->is_decided;
+}
+
+/* The schedule too: a route may reject for now. */
+static bool must_ask(const struct plan *p)
+{
+    bool asks = false;
+
+    for (unsigned i = 0; i < STRATEGY_COUNT; i++) {
+        asks = asks || plan_asks(p, (enum strategy)i);
+    }
+    return asks;
 }
 
 bool prepare_at_once(struct job *j)
 {
     struct work *w = j->work;
 
-    if (w->parcel == NULL) {
+    if (w->parcel == NULL || must_ask(w->plan)) {
         return false;
     }
     if (w->to == NULL) {
         w->to_count = job_members(&w->parcel->message, w->first, &w->arena, &w->to);
     }
-    if (!decide(j)) {
+    if (!decide(j, WHEN_NEVER)) { /* without look-ups nothing is waited for */
         return true;
     }
     if (!hosts_known(j)) {
@@ -280,7 +306,7 @@ void prepare_fiber(void *arg)
                       arena_dup(&j->work->arena, err_say(e, why, sizeof why)));
             return;
         }
-        if (!decide(j)) {
+        if (!decide(j, WHEN_NEVER)) {
             return;
         }
     }
@@ -289,6 +315,6 @@ void prepare_fiber(void *arg)
     } else if (all.kind == OUTCOME_NONE) {
         job_waits(j, WAIT_LOOKUP, 1000, STR("the look-up was cut short"));
     } else {
-        answer_results(j, &all);
+        answer_results(j, &all, WHEN_NEVER);
     }
 }

@@ -15,7 +15,7 @@
 #include "runtime/random.h"
 #include "smtp/answer.h"
 
-enum { NOT_ASKED_WAIT_MS = 60 * 1000, FALLBACK_TOLD_MS = 60 * 1000 };
+enum { NOT_ASKED_WAIT_MS = 60 * 1000 };
 
 void outcome_add(struct outcome *o, const struct outcome *more)
 {
@@ -106,47 +106,52 @@ void state_fail(const struct message *m, const struct recipient *r, struct rcpt_
     }
 }
 
-static const struct schedule *schedule_default(const struct plan *p)
+const struct schedule *schedule_of(struct job *j, const struct recipient *r, struct asking *k,
+                                   struct when by)
 {
-    for (size_t i = 0; i < p->schedule_count; i++) {
-        if (str_eq(p->schedules[i].name, STR("default"))) {
-            return &p->schedules[i];
-        }
-    }
-    never("a plan has a schedule named default");
-}
-
-const struct schedule *schedule_of(struct job *j, const struct recipient *r)
-{
-    struct arena *a = &j->work->arena;
-    struct subject s = {.message = &j->work->parcel->message,
+    struct work *w = j->work;
+    struct subject s = {.message = &w->parcel->message,
                         .recipient = r,
                         .facts = {.now = clock_date(), .mx = STR_EMPTY}};
     struct decision d = {0};
-    const struct schedule *chosen = decide_schedule(j->work->plan, &s, a, &d);
+    const struct schedule *chosen = ask_schedule(w->plan, &s, k, &w->arena, &d, by);
 
-    if ((chosen == NULL || d.is_fallback) && j->l->fallback_told.ns <= clock_now().ns) {
-        struct str place = decision_place(&d, a);
-
-        j->l->fallback_told = when_after(FALLBACK_TOLD_MS);
-        event_raise(&ev_schedule_fallback, f_message(j->work->message), f_rcpt(r->address),
-                    f_name(d.name), f_text(d.why), f_rule(place));
+    if (chosen != NULL && d.is_fallback) {
+        queue_schedule_fallback(w->queue, w->message, r->address, &d);
     }
-    return chosen != NULL ? chosen : schedule_default(j->work->plan);
+    return chosen;
+}
+
+/* The server stops, or the slot was taken away, in the middle of a look-up: as if it had not been
+ * asked, since a schedule that nobody chose must not move it. */
+static void undecided(const struct recipient *r, struct rcpt_state *s)
+{
+    struct rcpt_state fresh = state_next(r);
+
+    fresh.last = s->last;
+    fresh.next = date_add(clock_date(), NOT_ASKED_WAIT_MS);
+    *s = fresh;
 }
 
 static void fail_for_now(struct job *j, const struct recipient *r, struct rcpt_state *s,
-                         int64_t duration_us)
+                         int64_t duration_us, struct when by)
 {
     const struct message *m = &j->work->parcel->message;
     struct arena *a = &j->work->arena;
+    struct asking asking = {.asker = j->l->d->options.asker, .arena = a};
     struct recipient changed = *r;
     struct decision d;
+    const struct schedule *schedule;
     const struct plan_route *route;
 
     changed.state = *s;
-    if (schedule_failed(schedule_of(j, &changed), m->arrived, clock_date(), (uint32_t)random_u64(),
-                        s) == SCHEDULE_OVER) {
+    schedule = schedule_of(j, &changed, &asking, by);
+    if (schedule == NULL) {
+        undecided(r, s);
+        return;
+    }
+    if (schedule_failed(schedule, m->arrived, clock_date(), (uint32_t)random_u64(), s) ==
+        SCHEDULE_OVER) {
         state_fail(m, r, s);
         return;
     }
@@ -159,8 +164,7 @@ static void fail_for_now(struct job *j, const struct recipient *r, struct rcpt_s
     if (moves) {
         s->lane = decide_lane(j->work->plan, &subject, a);
     }
-
-    route = decide_route(j->work->plan, &subject, a, &d);
+    route = ask_route(j->work->plan, &subject, &asking, a, &d, by);
     if (route != NULL) {
         s->site = plan_site(route, r->address, a);
     }
@@ -184,7 +188,8 @@ static void done(struct job *j, const struct recipient *r, const struct outcome 
 }
 
 /* What the hosts said to recipient i, as its next state. */
-static struct rcpt_state result_of(struct job *j, uint32_t i, struct date now, int64_t duration_us)
+static struct rcpt_state result_of(struct job *j, uint32_t i, struct date now, int64_t duration_us,
+                                   struct when by)
 {
     const struct message *m = &j->work->parcel->message;
     const struct recipient *r = job_recipient(j, i);
@@ -215,7 +220,7 @@ static struct rcpt_state result_of(struct job *j, uint32_t i, struct date now, i
         break;
     case OUTCOME_LATER:
     case OUTCOME_LATER_REPLY:
-        fail_for_now(j, r, &s, duration_us);
+        fail_for_now(j, r, &s, duration_us, by);
         break;
     case OUTCOME_NONE:
         never("handled above");
@@ -233,12 +238,13 @@ static bool is_at_end(const struct outcome *o)
     return o->kind == OUTCOME_DONE || o->kind == OUTCOME_FAILED;
 }
 
-void results_of(struct job *j, int64_t duration_us)
+void results_of(struct job *j, int64_t duration_us, struct when by)
 {
     struct work *w = j->work;
     struct date now = clock_date();
     uint32_t kept = 0;
 
+    by = when_within(by, LOOKUPS_MS);
     for (uint32_t i = 0; i < w->to_count; i++) {
         if (!is_recorded(j, i)) {
             w->to[kept] = w->to[i];
@@ -248,7 +254,7 @@ void results_of(struct job *j, int64_t duration_us)
     w->to_count = kept;
     w->results = arena_array(&w->arena, w->to_count, sizeof *w->results);
     for (uint32_t i = 0; i < w->to_count; i++) {
-        w->results[i] = result_of(j, i, now, duration_us);
+        w->results[i] = result_of(j, i, now, duration_us, by);
     }
 }
 
@@ -299,7 +305,7 @@ void results_part(struct job *j, int64_t duration_us)
     p->to_count = left;
     for (uint32_t i = 0; i < w->to_count; i++) {
         if (is_at_end(&j->outcomes[i]) && !j->recorded[i]) {
-            part_add(p, w->to[i], result_of(j, i, now, duration_us));
+            part_add(p, w->to[i], result_of(j, i, now, duration_us, WHEN_NEVER)); /* no look-ups */
             j->recorded[i] = true;
         }
     }

@@ -42,6 +42,12 @@ static struct subject subject_of(const struct run *r, const struct host *h, cons
                             .facts = {.now = clock_date(), .mx = h->name, .remote_ip = *to}};
 }
 
+/* Each host and address is asked anew: what was answered for another does not count here. */
+static struct asking asking_of(const struct run *r)
+{
+    return (struct asking){.asker = r->l->d->options.asker, .arena = &r->j->work->arena};
+}
+
 /* There is no decision: the recipient waits, no attempt spent. */
 static void undecided(struct run *r, const struct subject *s, const struct decision *d, uint32_t at)
 {
@@ -52,13 +58,16 @@ static void undecided(struct run *r, const struct subject *s, const struct decis
 }
 
 /* NULL: undecided. */
-static const struct plan_connection *connection_for(struct run *r, struct subject *s, uint32_t at)
+static const struct plan_connection *connection_for(struct run *r, struct subject *s, uint32_t at,
+                                                    struct when by)
 {
     const struct plan_connection *ret = r->j->connections[at];
     struct decision d = {0};
 
     if (ret == NULL) {
-        ret = decide_connection(r->j->work->plan, s, &r->j->work->arena, &d);
+        struct asking asking = asking_of(r);
+
+        ret = ask_connection(r->j->work->plan, s, &asking, &r->j->work->arena, &d, by);
     }
     if (ret == NULL) {
         undecided(r, s, &d, at);
@@ -66,13 +75,15 @@ static const struct plan_connection *connection_for(struct run *r, struct subjec
     return ret;
 }
 
-static const struct plan_tls *tls_for(struct run *r, struct subject *s, uint32_t at)
+static const struct plan_tls *tls_for(struct run *r, struct subject *s, uint32_t at, struct when by)
 {
     const struct plan_tls *early = r->j->tls[at], *ret = early;
     struct decision d = {0};
 
     if (plan_is_late(r->j->work->plan, STRATEGY_TLS)) {
-        ret = decide_tls(r->j->work->plan, s, &r->j->work->arena, &d);
+        struct asking asking = asking_of(r);
+
+        ret = ask_tls(r->j->work->plan, s, &asking, &r->j->work->arena, &d, by);
         if (ret == NULL) {
             undecided(r, s, &d, at);
         } else if (tls_is_stronger(early, ret)) {
@@ -103,7 +114,7 @@ static const struct plan_source *source_for(const struct run *r, const struct pl
 
 /* The next recipients that are to be served at this address together; count 0: no more. */
 static void party_next(struct run *r, const struct host *h, const struct addr *to,
-                       struct party *ret)
+                       struct party *ret, struct when by)
 {
     struct job *j = r->j;
 
@@ -117,7 +128,7 @@ static void party_next(struct run *r, const struct host *h, const struct addr *t
             continue;
         }
         s = subject_of(r, h, to, i);
-        connection = connection_for(r, &s, i);
+        connection = connection_for(r, &s, i, by);
         if (connection == NULL || (ret->count > 0 && connection != ret->connection)) {
             continue;
         }
@@ -126,7 +137,7 @@ static void party_next(struct run *r, const struct host *h, const struct addr *t
             ret->source = source_for(r, connection, to);
         }
         s.facts.local_ip = ret->source != NULL ? ret->source->ip : (struct addr){0};
-        tls = tls_for(r, &s, i);
+        tls = tls_for(r, &s, i, by);
         if (tls == NULL || (ret->count > 0 && tls != ret->tls)) {
             continue;
         }
@@ -313,7 +324,7 @@ static void ask_host(struct run *r, const struct host *h, struct party *p, struc
     for (size_t k = 0; k < h->addr_count && !fiber_is_cancelled(); k++) {
         memset(r->tried, 0, count * sizeof *r->tried);
         while (!fiber_is_cancelled()) {
-            party_next(r, h, &h->addrs[k], p);
+            party_next(r, h, &h->addrs[k], p, by);
             if (p->count == 0) {
                 break;
             }
@@ -393,7 +404,7 @@ static bool run_job(struct run *r, struct when by)
     if (!deliver_here(r, by)) {
         attempt(r, by);
     }
-    results_of(j, (clock_now().ns - began.ns) / 1000);
+    results_of(j, (clock_now().ns - began.ns) / 1000, by);
     if (fiber_is_cancelled()) {
         if (r->vigil.cut) {
             slot_cut(slot, j->work);

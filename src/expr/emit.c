@@ -176,10 +176,11 @@ bool emit_call(struct compiler *c, size_t at, const struct function *f, unsigned
     if (f->how == FN_LOOKUP || f->how == FN_LOCAL) {
         const struct operand *store = operand_top(c, count - 1);
 
+        bool is_literal = store->constant && store->kinds == KIND_TEXT;
+
         GROW(c->uses, c->use_count, c->use_size);
         c->uses[c->use_count++] = (struct expr_use){
-            f->lookup, store->constant && store->kinds == KIND_TEXT ? operand_value(c, store)->text
-                                                                    : STR_EMPTY};
+            f->lookup, is_literal ? operand_value(c, store)->text : STR_EMPTY, is_literal};
     }
     bool chooses = is_pure && f->body == fn_if_then;
     struct operand yes = chooses ? *operand_top(c, 1) : (struct operand){0};

@@ -40,14 +40,22 @@ static bool same_lookup(const struct expr_lookup *a, const struct expr_lookup *b
     return true;
 }
 
-/* The answer, when it is there; else the run ends with what is needed. */
-static bool ask(struct machine *m, const struct expr_lookup *lookup, struct value *ret)
+const struct expr_answer *expr_answers_find(const struct expr_answers *answers,
+                                            const struct expr_lookup *lookup)
 {
-    const struct expr_answer *answer = m->answers != NULL ? m->answers->first : NULL;
+    const struct expr_answer *answer = answers != NULL ? answers->first : NULL;
 
     while (answer != NULL && !same_lookup(&answer->lookup, lookup)) {
         answer = answer->next;
     }
+    return answer;
+}
+
+/* The answer, when it is there; else the run ends with what is needed. */
+static bool ask(struct machine *m, const struct expr_lookup *lookup, struct value *ret)
+{
+    const struct expr_answer *answer = expr_answers_find(m->answers, lookup);
+
     m->ret->lookup = *lookup;
     if (answer == NULL) {
         return stop(m, EXPR_NEED, OK, NULL);
@@ -433,6 +441,17 @@ bool program_convert(struct allowance *w, enum expr_wants wants, const char *con
     never("a kind of result that does not exist");
 }
 
+bool expr_answers_add_failed(struct expr_answers *answers, struct arena *a,
+                             const struct expr_lookup *lookup, struct err err, struct str why)
+{
+    must(err.code != OK);
+    if (!expr_answers_add(answers, a, lookup, NULL, err)) {
+        return false;
+    }
+    answers->last->why = arena_dup(a, why);
+    return true;
+}
+
 bool expr_answers_add(struct expr_answers *answers, struct arena *a,
                       const struct expr_lookup *lookup, const struct value *value, struct err err)
 {
@@ -448,6 +467,7 @@ bool expr_answers_add(struct expr_answers *answers, struct arena *a,
     }
     answer->value = err.code == OK ? value_copy(a, value) : value_text(STR_EMPTY);
     answer->err = err;
+    answer->why = STR_EMPTY;
     if (answers->last != NULL) {
         answers->last->next = answer;
     } else {

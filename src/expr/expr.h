@@ -116,7 +116,8 @@ struct program;
 /* A look-up the program makes, for checks at load. */
 struct expr_use {
     enum expr_lookup_kind kind;
-    struct str store; /* its first argument where that is written literally, else empty */
+    struct str store; /* its first argument, where that */
+    bool is_literal;  /* is written literally */
 };
 
 struct expr_facts {
@@ -171,7 +172,8 @@ struct expr_lookup {
 struct expr_answer {
     struct expr_lookup lookup;
     struct value value;
-    struct err err; /* not OK: it failed */
+    struct err err; /* not OK: it failed, */
+    struct str why; /* because of this; may be empty */
     struct expr_answer *next;
 };
 
@@ -203,4 +205,14 @@ enum expr_status expr_eval(const struct program *p, const struct expr_input *inp
 /* Copies everything into `a`. False when EXPR_ANSWERS_MAX are there already. */
 bool expr_answers_add(struct expr_answers *answers, struct arena *a,
                       const struct expr_lookup *lookup, const struct value *value, struct err err);
+/* The same for a look-up that failed. */
+bool expr_answers_add_failed(struct expr_answers *answers, struct arena *a,
+                             const struct expr_lookup *lookup, struct err err, struct str why);
+/* NULL: it is not among them. */
+const struct expr_answer *expr_answers_find(const struct expr_answers *answers,
+                                            const struct expr_lookup *lookup);
 const char *expr_lookup_name(enum expr_lookup_kind kind); /* "key_get" */
+/* "key_get('routes', 'a.example')" */
+void expr_lookup_print(struct buf *out, const struct expr_lookup *lookup);
+/* One line each, ended: "key_get('routes', 'a.example') = 'hub'", or "... failed: why". */
+void expr_answers_print(struct buf *out, const struct expr_answers *answers);

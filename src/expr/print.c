@@ -1,7 +1,7 @@
-/* Values as one would write them in an expression. */
+/* Values and look-ups as one would write them in an expression. */
 #include "base/check.h"
 #include "expr/case.h"
-#include "expr/value.h"
+#include "expr/expr.h"
 
 static void print_text(struct buf *out, struct str s)
 {
@@ -77,4 +77,30 @@ void value_print(struct buf *out, const struct value *v)
         value_print(out, &v->list.at[i]);
     }
     buf_byte(out, ']');
+}
+
+void expr_lookup_print(struct buf *out, const struct expr_lookup *lookup)
+{
+    buf_put(out, str_of(expr_lookup_name(lookup->kind)));
+    buf_byte(out, '(');
+    for (unsigned i = 0; i < lookup->arg_count; i++) {
+        buf_put(out, i > 0 ? STR(", ") : STR_EMPTY);
+        value_print(out, &lookup->args[i]);
+    }
+    buf_byte(out, ')');
+}
+
+void expr_answers_print(struct buf *out, const struct expr_answers *answers)
+{
+    for (const struct expr_answer *n = answers->first; n != NULL; n = n->next) {
+        expr_lookup_print(out, &n->lookup);
+        if (n->err.code == OK) {
+            buf_put(out, STR(" = "));
+            value_print(out, &n->value);
+        } else {
+            buf_printf(out, " failed: %.*s",
+                       STR_ARG(n->why.len > 0 ? n->why : str_of(err_text(n->err.code))));
+        }
+        buf_byte(out, '\n');
+    }
 }

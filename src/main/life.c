@@ -93,6 +93,29 @@ static bool start_resolver(struct server *s)
     return e.code == OK || failed(s, "resolver", e, buf_str(&why));
 }
 
+static void lookup_told(void *ctx, struct str store, enum lookup_news news, struct str text)
+{
+    static const struct event_kind *const kinds[] = {
+        [LOOKUP_AWAY] = &ev_lookup_away,
+        [LOOKUP_BACK] = &ev_lookup_back,
+        [LOOKUP_FILE_READ] = &ev_lookup_file_read,
+        [LOOKUP_FILE_BAD] = &ev_lookup_file_bad,
+    };
+
+    (void)ctx;
+    event_raise(kinds[news], f_name(store), f_text(text));
+}
+
+static bool start_lookups(struct server *s)
+{
+    struct lookup_options o = {.told = lookup_told};
+
+    s->lookups = lookup_open(s->now.config, &o, WHEN_NEVER);
+    s->asker = (struct asker){s->lookups, s->dns};
+    queue_use_asker(s->queue, &s->asker);
+    return true;
+}
+
 static bool start_deliveries(struct server *s)
 {
     struct buf why BUF_LOCAL = {0};
@@ -101,6 +124,7 @@ static bool start_deliveries(struct server *s)
                                  .loop_count = s->worker_count,
                                  .store = s->store,
                                  .dns = s->dns,
+                                 .asker = &s->asker,
                                  .hostname = s->now.policy->hostname,
                                  .is_own_name = is_own_name,
                                  .is_own_address = is_own_address,
@@ -161,7 +185,7 @@ static bool start_admin(struct server *s)
 
 static bool start(struct server *s)
 {
-    bool ok = start_store(s) && start_resolver(s) && start_deliveries(s);
+    bool ok = start_store(s) && start_resolver(s) && start_lookups(s) && start_deliveries(s);
 
     start_workers(s); /* in any case: they are taken down together */
     return ok && start_queue(s) && start_admin(s) && start_listeners(s);
@@ -194,6 +218,9 @@ static void end(struct server *s)
     }
     loop_cancel(s->store_loop);
     (void)stage_join(&s->store_end, "the store's checkpoint", WHEN_NEVER);
+    if (s->lookups != NULL) {
+        lookup_close(s->lookups, WHEN_NEVER);
+    }
     if (s->dns != NULL) {
         dns_close(s->dns, WHEN_NEVER);
     }

@@ -14,6 +14,7 @@
 #include "queue/queue.h"
 #include "runtime/disk.h"
 #include "store/store.h"
+#include "strategy/ask.h"
 #include "tls/tls.h"
 
 #include <stdatomic.h>
@@ -51,6 +52,8 @@ struct server {
     struct store *store;
     struct queue *queue;
     struct dns *dns;
+    struct lookups *lookups;
+    struct asker asker; /* both, for the strategies */
     struct tls_trust *trust;
     struct delivery *delivery;
     struct inbound *inbound;

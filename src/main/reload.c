@@ -35,6 +35,7 @@ static struct err use(struct server *s, struct snapshot *new, struct buf *lines,
         return e;
     }
     s->now = *new;
+    lookup_use(s->lookups, new->config, by);   /* before a plan may ask its stores */
     delivery_use_plan(s->delivery, new->plan); /* before the queue has jobs prepared under it */
     queue_use_plan(s->queue, plan_take(new->plan));
     note_ourselves(s);

@@ -1,12 +1,13 @@
 /*
  * server: the whole of a running Postyard: its loops, and who lives on which.
  *
- *      home      listeners, resolver, admin interface, signals; start and end
+ *      home      listeners, resolver, look-ups, admin interface, signals; start and end
  *      store     the segmented log
  *      queue     jobs and slots
  *      work-N    one a processor: sessions and deliveries
  *
- * Start     store (recovers) -> resolver -> deliveries -> queue (loads) -> listeners -> admin.
+ * Start     store (recovers) -> resolver, look-ups -> deliveries -> queue (loads) -> listeners ->
+ *           admin.
  * End       listeners and sessions (421, grace) -> queue (nothing new starts) -> deliveries (what
  * is left of the grace, then cut before the end of data) -> store (results, checkpoint). A second
  * signal to end means: now.

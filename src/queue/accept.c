@@ -1,6 +1,9 @@
 #include "base/mem.h"
+#include "queue/events.h"
 #include "queue/part.h"
 #include "runtime/clock.h"
+#include "runtime/log.h"
+#include "strategy/ask.h"
 
 /*
  * The door. All of it but the last post runs on the caller's loop: the queue's own loop only hears
@@ -15,11 +18,39 @@ struct arrival {
     uint32_t count;
 };
 
-/* Where a recipient starts: its schedule, and its route as a hint. */
-static void fill_state(const struct plan *plan, const struct message *m, struct recipient *to,
-                       struct arena *a)
+enum { FALLBACK_TOLD_MS = 60 * 1000 };
+
+void queue_use_asker(struct queue *q, const struct asker *asker)
+{
+    q->asker = asker;
+}
+
+void queue_schedule_fallback(struct queue *q, uint64_t message, struct str recipient,
+                             const struct decision *d)
+{
+    struct arena a ARENA_LOCAL = {0};
+    struct str place = decision_place(d, &a);
+    uint64_t name = str_hash(d->wanted.len > 0 ? d->wanted : place, 0);
+    struct fallback_note *n = &q->fallbacks[name % FALLBACK_NOTES];
+    struct when now = clock_now();
+
+    if (n->name == name && n->until_ns > now.ns) {
+        return;
+    }
+    n->name = name;
+    n->until_ns = now.ns + FALLBACK_TOLD_MS * NS_PER_MS;
+    event_raise(&ev_schedule_fallback, f_message(message), f_rcpt(recipient), f_name(d->wanted),
+                f_text(d->why), f_rule(place));
+}
+
+/* Where a recipient starts: its schedule, and its route as a hint. The answers of look-ups are
+ * forgotten with the decision; false: the fiber was cancelled while it waited for one. */
+static bool fill_state(struct queue *q, const struct plan *plan, const struct message *m,
+                       struct recipient *to, struct arena *a, struct when by)
 {
     struct subject s = {.message = m, .recipient = to, .facts.now = m->arrived};
+    struct arena scratch ARENA_LOCAL = {0};
+    struct asking asking = {.asker = q->asker, .arena = &scratch};
     struct decision d;
     const struct schedule *schedule;
     const struct plan_route *route;
@@ -27,12 +58,19 @@ static void fill_state(const struct plan *plan, const struct message *m, struct 
     to->state.version = 1;
     to->state.status = RCPT_WAITING;
     to->state.deadline = DATE_NEVER;
-    schedule = decide_schedule(plan, &s, a, &d);
+    schedule = ask_schedule(plan, &s, &asking, a, &d, by);
+    if (schedule == NULL) {
+        return false;
+    }
+    if (d.is_fallback) {
+        queue_schedule_fallback(q, m->id, to->address, &d);
+    }
     schedule_accept(schedule, m->arrived, &to->state);
     to->state.lane = decide_lane(plan, &s, a);
-    route = decide_route(plan, &s, a, &d);
+    route = ask_route(plan, &s, &asking, a, &d, by);
     /* Without a route it waits at no site until preparing finds one, and `why` says so. */
     to->state.site = route ? plan_site(route, to->address, a) : STR_EMPTY;
+    return !asking.is_cancelled;
 }
 
 static void arrived_here(struct post *p)
@@ -65,13 +103,19 @@ struct err queue_accept(struct queue *q, struct plan *plan, struct parcel *p,
                              .message_count = 1,
                              .changes = changes,
                              .change_count = change_count};
+    struct when asked_by = when_within(by, ACCEPT_LOOKUPS_MS);
     struct arrival *v;
     struct err e;
 
     must(m->id != 0);
     must(m->to_count > 0);
     for (uint32_t i = 0; i < m->to_count; i++) {
-        fill_state(plan, m, &m->to[i], &p->arena);
+        if (!fill_state(q, plan, m, &m->to[i], &p->arena, asked_by)) {
+            if (body != NULL) {
+                store_body_abandon(body);
+            }
+            return err_of(ERR_CANCELLED);
+        }
     }
     v = MEM_NEW(struct arrival);
     v->post.run = arrived_here;

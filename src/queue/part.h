@@ -53,6 +53,13 @@ struct vqueue {
     struct when suspect_since;
 };
 
+/* When a fallback was told last; of names that share a place the latest is known. */
+enum { FALLBACK_NOTES = 64 };
+struct fallback_note {
+    _Atomic uint64_t name; /* its hash */
+    _Atomic int64_t until_ns;
+};
+
 struct queue {
     struct loop *home;
     struct store *store;
@@ -78,6 +85,8 @@ struct queue {
     struct post *readers; /* who waits for the end of loading */
     struct group repairs; /* of commits that failed */
     struct fiber *joiner; /* queue_serve at its end, until nothing is busy */
+    const struct asker *asker;
+    struct fallback_note fallbacks[FALLBACK_NOTES];
 };
 
 struct slot {

@@ -23,7 +23,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct plan; /* strategy/: the compiled configuration of queues and strategies */
+struct plan;     /* strategy/: the compiled configuration of queues and strategies */
+struct asker;    /* strategy/ask.h: who performs look-ups */
+struct decision; /* strategy/ */
 struct queue;
 
 /* Why a job waits; one table for `why`, the API, metrics and the watchdog. */
@@ -82,6 +84,8 @@ enum prepared {
 
 struct slot; /* the right to have one connection at work */
 
+enum { ACCEPT_LOOKUPS_MS = 5000 };
+
 /* What main hands to the queue. All are called on the queue's loop and never suspend: they post to
  * a loop of delivery. */
 struct queue_ops {
@@ -115,14 +119,24 @@ struct err queue_ready(struct queue *q, struct when by);
 /* The plan that holds from now on, for queues and their slots. Takes one reference. */
 void queue_use_plan(struct queue *q, struct plan *plan);
 
+/* Who performs the look-ups of strategies at acceptance, and later in delivery: before the first
+ * queue_accept; must outlive the queue. Without one each look-up fails. */
+void queue_use_asker(struct queue *q, const struct asker *asker);
+
 /* The door. Evaluates schedule and route for each recipient under `plan` (whose variables are all
- * true by now: source, size), fills the states, commits message and `changes` in one batch, and
+ * true by now: source, size), with look-ups for ACCEPT_LOOKUPS_MS at most, after which they count
+ * as failed (PY-46); fills the states, commits message and `changes` in one batch, and
  * puts the jobs into memory. OK means: on stable storage (P1). p->message.id was given by
  * store_new_id. Takes neither the caller's reference of p nor that of plan; takes `body` (may be
  * NULL). */
 struct err queue_accept(struct queue *q, struct plan *plan, struct parcel *p,
                         struct store_body *body, const struct store_change *changes,
                         uint32_t change_count, struct when by);
+
+/* A schedule strategy gave no answer and `default` serves: told once a minute for each name that
+ * does not exist, or rule that failed. From any loop. */
+void queue_schedule_fallback(struct queue *q, uint64_t message, struct str recipient,
+                             const struct decision *d);
 
 /* The one grouping function: indices of the waiting recipients that form the job whose lowest index
  * is `first`, into a. */

@@ -22,6 +22,25 @@ struct deciding {
     struct expr_input input;
 };
 
+/* What a look-up that failed says; else the limit that was reached. */
+static struct str why_failed(const struct deciding *d, const struct program *program,
+                             const struct expr_result *r)
+{
+    const struct expr_answer *answer = r->status == EXPR_FAILED
+                                           ? expr_answers_find(d->subject->answers, &r->lookup)
+                                           : NULL;
+    struct buf asked BUF_LOCAL = {0};
+
+    if (answer == NULL || answer->err.code == OK) {
+        return arena_printf(d->arena, "%.*s: %s", STR_ARG(str_head(expr_text(program), 100)),
+                            r->why != NULL ? r->why : err_text(r->err.code));
+    }
+    expr_lookup_print(&asked, &r->lookup);
+    return arena_printf(d->arena, "%.*s failed: %.*s", STR_ARG(str_head(buf_str(&asked), 200)),
+                        STR_ARG(answer->why.len > 0 ? str_head(answer->why, 300)
+                                                    : str_of(err_text(answer->err.code))));
+}
+
 /* Evaluates one program; false when *ret has become the answer. */
 static bool evaluate(struct deciding *d, const struct program *program, struct value *value)
 {
@@ -41,8 +60,7 @@ static bool evaluate(struct deciding *d, const struct program *program, struct v
         break;
     }
     d->ret->status = DECISION_FAILED;
-    d->ret->why = arena_printf(d->arena, "%.*s: %s", STR_ARG(str_head(expr_text(program), 100)),
-                               r.why != NULL ? r.why : err_text(r.err.code));
+    d->ret->why = why_failed(d, program, &r);
     return false;
 }
 
@@ -135,7 +153,8 @@ static const void *run(const struct plan *p, enum strategy which, const struct s
         .input = {get, &reading, &p->services->expr, &captures},
     };
 
-    *ret = (struct decision){.status = DECIDED, .name = STR_EMPTY, .why = STR_EMPTY};
+    *ret = (struct decision){
+        .status = DECIDED, .name = STR_EMPTY, .wanted = STR_EMPTY, .why = STR_EMPTY};
     return decide(&d, which);
 }
 
@@ -144,13 +163,18 @@ const struct schedule *decide_schedule(const struct plan *p, const struct subjec
 {
     const struct schedule *chosen = run(p, STRATEGY_SCHEDULE, s, a, ret);
 
-    if (ret->status == DECISION_FAILED) {
-        chosen = map_get(&p->lists[STRATEGY_SCHEDULE].objects, STR("default"));
-        must(chosen != NULL);
-        ret->status = DECIDED;
-        ret->is_fallback = true;
-        ret->name = chosen->name;
-    }
+    return ret->status == DECISION_FAILED ? decide_fallback(p, ret) : chosen;
+}
+
+const struct schedule *decide_fallback(const struct plan *p, struct decision *ret)
+{
+    const struct schedule *chosen = map_get(&p->lists[STRATEGY_SCHEDULE].objects, STR("default"));
+
+    must(chosen != NULL);
+    ret->status = DECIDED;
+    ret->is_fallback = true;
+    ret->wanted = ret->name;
+    ret->name = chosen->name;
     return chosen;
 }
 

@@ -294,3 +294,8 @@ bool plan_is_late(const struct plan *p, enum strategy which)
 {
     return p->lists[which].is_late;
 }
+
+bool plan_asks(const struct plan *p, enum strategy which)
+{
+    return p->lists[which].asks;
+}

@@ -19,7 +19,7 @@ struct plan_rule {
 struct plan_list {
     struct plan_rule *rules;
     size_t count;
-    bool is_late;
+    bool is_late, asks;
     bool names_are_known; /* no rule computes a name that the load cannot list */
     struct map objects;   /* name -> object */
     const struct setting_table *table;

@@ -1,5 +1,7 @@
 /* Rule lists become programs, and every name and pattern in them is checked. */
 #include "config/hint.h"
+#include "lookup/settings.h"
+#include "strategy/ask.h"
 #include "strategy/plan.h"
 
 struct compiling {
@@ -79,6 +81,37 @@ const struct program *plan_compile_expression(struct plan_full *p, const struct 
     return program;
 }
 
+/* The stores that it names literally are there, and can be asked this. */
+static void check_uses(struct compiling *c, const struct expression *e,
+                       const struct expr_facts *facts)
+{
+    unsigned performed = c->p->services->expr.lookups;
+
+    for (size_t i = 0; i < facts->use_count; i++) {
+        const struct expr_use *use = &facts->uses[i];
+        const struct config_object *o;
+        enum lookup_verb verb;
+
+        c->p->lists[c->which].asks |= (performed & EXPR_LOOKUP_BIT(use->kind)) != 0;
+        if (!ask_verb(use->kind, &verb) || !use->is_literal) {
+            continue;
+        }
+        o = config_object(c->p->config, &lookup_table, ask_store(use->store));
+        if (o == NULL) {
+            plan_no_object(c->p, &lookup_table, ask_store(use->store), e->at, c->scope.place);
+        } else if ((lookup_verbs(o->settings) & LOOKUP_VERB_BIT(verb)) == 0) {
+            const struct lookup_settings *s = o->settings;
+
+            fault_error(c->p->faults, e->at, "%s: lookup.%.*s is of type %s and cannot be asked %s",
+                        c->scope.place, STR_ARG(o->name), store_type_name(s->type),
+                        lookup_verb_name(verb));
+            if (verb <= LOOKUP_EXISTS) {
+                fault_hint(c->p->faults, "give it a `query` for keys, or use sql_query");
+            }
+        }
+    }
+}
+
 static const struct program *compile(struct compiling *c, const struct expression *e,
                                      enum expr_wants wants)
 {
@@ -86,6 +119,7 @@ static const struct program *compile(struct compiling *c, const struct expressio
 
     if (program != NULL) {
         c->p->lists[c->which].is_late |= expr_facts(program)->is_late;
+        check_uses(c, e, expr_facts(program));
     }
     return program;
 }

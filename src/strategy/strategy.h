@@ -9,7 +9,7 @@
  *
  * Nothing here suspends, looks at a clock or draws a number. A decision that needs a look-up says
  * so: the caller performs it, adds the answer to subject.answers and decides again, so that the
- * answers are part of the decision.
+ * answers are part of the decision. ask.h is a caller that does all this.
  */
 #pragma once
 
@@ -121,6 +121,9 @@ const struct plan_source *plan_source_for(const struct plan_connection *c, uint8
 /* The list reads mx, remote_ip or local_ip: decide it again for each host and address. */
 bool plan_is_late(const struct plan *p, enum strategy which);
 
+/* The list makes look-ups: deciding it may have to wait for answers (ask.h). */
+bool plan_asks(const struct plan *p, enum strategy which);
+
 /* What is known at the moment of a decision. */
 struct facts {
     struct date now;
@@ -168,6 +171,7 @@ struct decision {
     struct position at; /* of the rule that decided, or failed */
     uint64_t reads;     /* bits of the variables that were read on the way */
     bool is_fallback;   /* schedule only: the built-in `default`, because of `why` */
+    struct str wanted;  /* then: the name that does not exist, or empty */
     struct str why;
     struct expr_lookup lookup;
 };
@@ -176,6 +180,8 @@ struct decision {
  * fail, since mail must be stored somewhere. Texts of *ret live in `a` or in the plan. */
 const struct schedule *decide_schedule(const struct plan *p, const struct subject *s,
                                        struct arena *a, struct decision *ret);
+/* What stands in for a schedule that could not be decided. */
+const struct schedule *decide_fallback(const struct plan *p, struct decision *ret);
 const struct plan_route *decide_route(const struct plan *p, const struct subject *s,
                                       struct arena *a, struct decision *ret);
 const struct plan_connection *decide_connection(const struct plan *p, const struct subject *s,

@@ -9,7 +9,7 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/stream.h"
-#include "strategy/strategy.h"
+#include "strategy/ask.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +107,8 @@ static void load(struct machine *m, const char *text, struct config **config, st
 {
     static struct strategy_services services = {.expr = {.is_local_domain = is_local},
                                                 .hostname = STR_INIT("mx.here.example")};
+
+    services.expr.lookups = ask_offers();
     struct faults faults = {0};
     size_t table_count;
     struct config_options o = {.tables = cli_tables(&table_count), .number = ++m->config_number};

@@ -11,15 +11,16 @@
 #include "config/config.h"
 #include "dns/settings.h"
 #include "inbound/settings.h"
+#include "lookup/settings.h"
 #include "strategy/settings.h"
 
 #include <stdio.h>
 
 /* In the order of the page. */
 static const struct setting_table *const tables[] = {
-    &server_table,     &listeners_table, &admin_table,    &log_table,
-    &resolver_table,   &virtual_table,   &schedule_table, &route_table,
-    &connection_table, &source_ip_table, &tls_table,      &strategy_table,
+    &server_table,  &listeners_table, &admin_table,  &log_table,        &resolver_table,
+    &virtual_table, &schedule_table,  &route_table,  &connection_table, &source_ip_table,
+    &tls_table,     &strategy_table,  &lookup_table,
 };
 
 typedef void writer(const struct setting_table *const *tables, size_t count, struct buf *out);
