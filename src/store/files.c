@@ -219,7 +219,7 @@ void segment_recycle(struct store *s, struct segment *g, struct when by)
     char from[NAME_BYTES], to[NAME_BYTES];
     struct str name = name_of("log", g->generation, from);
     struct disk_file *file = g->file;
-    bool keep = !g->has_failed && s->spare_count < SPARE_KEPT;
+    bool keep = !g->has_failed && !g->may_be_short && s->spare_count < SPARE_KEPT;
     uint32_t generation = g->generation;
     struct err e;
 
@@ -240,6 +240,35 @@ void segment_recycle(struct store *s, struct segment *g, struct when by)
         say_disk("recycle", e); /* recovery finds it, and that it is dead */
     }
     event_raise(&ev_store_recycled, f_count(generation), f_path(name));
+}
+
+bool segments_trim(struct store *s, struct when by)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < s->segments.count; i++) {
+        struct segment *g = s->segments.list[i];
+        uint64_t end = ((uint64_t)g->confirmed + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+        struct disk_file *file;
+        char at[NAME_BYTES];
+        struct err e;
+
+        if (!g->is_sealed || !g->is_begun || end + BLOCK_BYTES > s->options.segment_bytes) {
+            continue;
+        }
+        e = disk_file_open(s->disk, name_of("log", g->generation, at), DISK_READ | DISK_WRITE,
+                           &file, by);
+        if (!e.code) {
+            g->may_be_short = true;
+            e = disk_truncate(file, end, by);
+            disk_file_close(file);
+        }
+        if (e.code) {
+            say_disk("trim", e);
+        }
+        any = any || e.code == OK;
+    }
+    return any;
 }
 
 static enum store_room room_now(const struct store *s, uint64_t available)

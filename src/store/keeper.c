@@ -96,6 +96,26 @@ static void keep_house(struct store *s)
     totals_update(s);
 }
 
+/* Until the next housework. While mail is refused for want of room, room is looked for meanwhile:
+ * senders who were told to try later must not hear it again when there is some. */
+static void await_work(struct store *s)
+{
+    struct when next = when_after(KEEPER_MS);
+
+    for (;;) {
+        bool seeks = store_room(s) != STORE_ROOM && !s->has_stopped;
+        bool retries = s->checkpoint_after.ns > clock_now().ns;
+        struct when soon = seeks || retries ? when_earlier(next, when_after(RETRY_MS)) : next;
+
+        if (signal_wait(&s->keeper_work, "housework of the store", soon).code != ERR_TIMEOUT ||
+            retries || soon.ns >= next.ns || s->is_closing) {
+            return;
+        }
+        keep_spares(s);
+        room_update(s, WHEN_NEVER);
+    }
+}
+
 void keeper_run(void *store)
 {
     struct store *s = store;
@@ -103,9 +123,7 @@ void keeper_run(void *store)
     while (!s->is_closing) {
         keep_house(s);
         if (!s->is_closing) {
-            int64_t ms = s->checkpoint_after.ns > clock_now().ns ? RETRY_MS : KEEPER_MS;
-
-            signal_wait(&s->keeper_work, "housework of the store", when_after(ms));
+            await_work(s);
         }
     }
     /* The committer has its last batch to write; the checkpoint comes after it. */

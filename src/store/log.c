@@ -178,6 +178,10 @@ static struct err open_log(struct store *s, struct buf *why)
     if (!e.code) {
         recycle_dead(s); /* on a full disk, what begins the next segment is here */
         e = committer_begin(s, WHEN_NEVER);
+        /* Failed flushes have closed segments early and used up the reserve (invariant 7). */
+        if (e.code == ERR_FULL && s->active == NULL && segments_trim(s, WHEN_NEVER)) {
+            e = committer_begin(s, WHEN_NEVER);
+        }
         if (e.code) {
             char text[128];
             struct str said = err_say(e, text, sizeof text);

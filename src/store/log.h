@@ -181,6 +181,8 @@ struct err segment_activate(struct store *s, enum segment_use use, struct when b
 void segment_seal(struct store *s, struct when by);
 /* A dead segment becomes a spare, or goes. */
 void segment_recycle(struct store *s, struct segment *g, struct when by);
+/* Gives back the unused ends of sealed segments. False: there were none. */
+bool segments_trim(struct store *s, struct when by);
 /* With what the disk has left, or with what it had when it was asked last. */
 void room_update(struct store *s, struct when by);
 void room_recheck(struct store *s);

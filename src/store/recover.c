@@ -315,6 +315,7 @@ static struct err replay_found(struct replay *p, struct finding *f, const struct
         book->confirmed = g->end;
         book->written = g->end;
         book->is_begun = true;
+        book->may_be_short = g->size < s->options.segment_bytes;
         s->last_sealed = g->generation;
         s->last_sealed_end = g->end;
     }
@@ -368,6 +369,7 @@ struct err store_recover(struct store *s, struct buf *why, struct when by)
         struct segment *g = segments_add(&s->segments, f.segments[i].generation);
 
         g->is_sealed = true;
+        g->may_be_short = true; /* until its file has been looked at */
         g->confirmed = SEGMENT_START;
         s->next_generation = g->generation + 1;
     }

@@ -25,10 +25,11 @@ struct segment {
     uint32_t readers;       /* reads that are under way */
     uint64_t live_bytes;
     bool is_sealed;
-    bool is_begun;   /* its head is written */
-    bool is_dirty;   /* written since the last flush */
-    bool is_stuck;   /* its survivors could not be moved */
-    bool has_failed; /* a flush failed: never flushed again */
+    bool is_begun;     /* its head is written */
+    bool is_dirty;     /* written since the last flush */
+    bool is_stuck;     /* its survivors could not be moved */
+    bool has_failed;   /* a flush failed: never flushed again */
+    bool may_be_short; /* its file may be shorter than a segment: never a spare */
 };
 
 struct segments {

@@ -92,8 +92,15 @@ static void lacks_descriptors(struct scene *scene)
 
 static void without_descriptors_accepting_rests(void **state)
 {
-    play("", lacks_descriptors);
+    const char *loaded = getenv("LD_PRELOAD");
+
     (void)state;
+    /* Valgrind keeps the limit on descriptors itself: it lets the kernel accept one too many,
+     * closes it and says EMFILE, so that the client which should have waited is lost. */
+    if (loaded != NULL && strstr(loaded, "vgpreload") != NULL) {
+        skip();
+    }
+    play("", lacks_descriptors);
 }
 
 static void stop_now(void *arg)

@@ -178,6 +178,7 @@ static void many_results(struct rig *r)
 {
     uint64_t id = store_new_id(r->store);
     struct parcel *p = make_parcel(id, 30, 500), *back;
+    struct when until = when_after(20000);
     uint64_t copied = 0;
 
     assert_int_equal(accept_parcel(r, p).code, OK);
@@ -186,7 +187,7 @@ static void many_results(struct rig *r)
         assert_int_equal(change_state(r, id, i, 1, RCPT_WAITING, false).code, OK);
     }
     /* The first reader finds thirty places; whoever comes after the keeper finds one. */
-    for (int tries = 0; tries < 1000 && copied == 0; tries++) {
+    while (copied == 0 && clock_now().ns < until.ns) {
         assert_int_equal(store_fetch(r->store, id, &back, WHEN_NEVER).code, OK);
         parcel_drop(back);
         copied = store_counts(r->store).bytes_copied;
@@ -316,10 +317,120 @@ static void a_second_server_names_the_holder(void **state)
     assert_int_equal(system(command), 0);
 }
 
+struct tiny {
+    struct sim_disk *disk;
+    uint64_t id;
+    enum store_room room;
+    int64_t waited_ms;
+};
+
+static void accept_little(struct rig *r)
+{
+    struct tiny *t = r->arg;
+    struct parcel *p;
+
+    t->id = store_new_id(r->store);
+    p = make_parcel(t->id, 1, 500);
+    assert_int_equal(accept_parcel(r, p).code, OK);
+    parcel_drop(p);
+}
+
+/* As after flushes that failed: no spare is left, and next to no room to make one. */
+static void take_the_reserve_away(struct rig *r)
+{
+    struct tiny *t = r->arg;
+    struct sim_disk_weather full = {.capacity_bytes = RIG_SEGMENT / 2};
+    struct arena a ARENA_LOCAL = {0};
+    struct str *names;
+    size_t count;
+    uint64_t bytes = 0;
+
+    assert_int_equal(disk_list(r->disk, &a, &names, &count, WHEN_NEVER).code, OK);
+    for (size_t i = 0; i < count; i++) {
+        if (str_starts(names[i], STR("spare"))) {
+            assert_int_equal(disk_unlink(r->disk, names[i], WHEN_NEVER).code, OK);
+        } else {
+            struct disk_file *f;
+            uint64_t size;
+
+            assert_int_equal(disk_file_open(r->disk, names[i], DISK_READ, &f, WHEN_NEVER).code, OK);
+            assert_int_equal(disk_size(f, &size, WHEN_NEVER).code, OK);
+            disk_file_close(f);
+            bytes += size;
+        }
+    }
+    assert_int_equal(disk_sync_folder(r->disk, WHEN_NEVER).code, OK);
+    full.capacity_bytes += bytes;
+    sim_disk_set(t->disk, &full);
+}
+
+static void deliver_the_little(struct rig *r)
+{
+    struct tiny *t = r->arg;
+    struct when begun = clock_now();
+    struct parcel *p = NULL;
+
+    t->room = store_room(r->store);
+    assert_int_equal(store_fetch(r->store, t->id, &p, WHEN_NEVER).code, OK);
+    parcel_drop(p);
+    assert_int_equal(change_state(r, t->id, 0, 1, RCPT_DELIVERED, false).code, OK);
+    /* Whoever has made room waits no longer than a second. */
+    sim_disk_set(t->disk, NULL);
+    while (store_room(r->store) != STORE_ROOM && clock_now().ns - begun.ns < 60 * NS_PER_S) {
+        assert_int_equal(fiber_sleep(when_after(100), WHEN_NEVER).code, OK);
+    }
+    t->waited_ms = (clock_now().ns - begun.ns) / NS_PER_MS;
+}
+
+static void reserve_fiber(void *arg)
+{
+    take_the_reserve_away(arg);
+}
+
+static void on_tiny_disk(struct rig *r, void (*fn)(struct rig *), bool with_store)
+{
+    struct tiny *t = r->arg;
+    struct world *w = sim_world(NULL);
+
+    sim_disk_attach(t->disk, w);
+    r->disk = sim_disk_mount(t->disk, w);
+    r->fn = fn;
+    if (with_store) {
+        rig_run(r, w);
+    } else {
+        loop_main(world_loop(w, "user"), reserve_fiber, r);
+        world_run(w);
+    }
+    disk_close(r->disk);
+    world_free(w);
+}
+
+static void a_full_disk_without_reserve_starts_and_lets_mail_out(void **state)
+{
+    struct tiny t = {.disk = sim_disk_new("/tiny", 7)};
+    struct rig r = {.options = rig_options(), .arg = &t};
+
+    (void)state;
+    r.options.min_free_bytes = 4096;
+    on_tiny_disk(&r, accept_little, true);
+    assert_int_equal(r.opened.code, OK);
+    on_tiny_disk(&r, NULL, false);
+    on_tiny_disk(&r, deliver_the_little, true);
+    if (r.opened.code != OK) {
+        print_error("%.*s\n", STR_ARG(buf_str(&r.why)));
+    }
+    assert_int_equal(r.opened.code, OK);
+    assert_int_not_equal(t.room, STORE_ROOM);
+    assert_true(t.waited_ms <= 1500);
+    buf_done(&r.why);
+    sim_disk_free(t.disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_accepted_is_there_after_a_restart),
+        cmocka_unit_test(a_full_disk_without_reserve_starts_and_lets_mail_out),
         cmocka_unit_test(it_is_read_offline_and_damage_is_said),
         cmocka_unit_test(a_newer_version_is_refused_with_its_file),
         cmocka_unit_test(changes_are_compared_before_they_are_set),
