@@ -9,6 +9,7 @@ import resource
 import select
 import signal
 import socket
+import threading
 import time
 
 import mta
@@ -121,9 +122,24 @@ def burst(server, sink, load):
             "refused": tally["refused"]}
 
 
+def no_names():
+    """A name server that answers SERVFAIL to all: an attempt ends at once, and the message waits."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("127.0.0.1", mta.NAMES_PORT))
+
+    def answers():
+        while True:
+            asked, who = s.recvfrom(4096)
+            end = asked.index(b"\0", 12) + 5  # of the question
+            s.sendto(asked[:2] + b"\x81\x82\0\1\0\0\0\0\0\0" + asked[12:end], who)
+
+    threading.Thread(target=answers, daemon=True).start()
+
+
 def queue(server, load, messages):
     """So many messages of one recipient in a tenth as many domains; then a clean restart and one
     after kill -9. Each has been tried once and waits for its next attempt."""
+    no_names()
     before = rss_kib(server.pid)
     tally = load(mta.SERVER_PORT, 3600, {"sessions": 50, "each": 0, "size": 400, "messages": messages,
                                          "domain-count": messages // 10})

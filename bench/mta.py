@@ -15,7 +15,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 BUILD = os.path.join(ROOT, "build")
-SERVER_PORT, SINK_PORT, TARPIT_PORT, ADMIN_PORT = 26525, 26600, 26601, 26025
+SERVER_PORT, SINK_PORT, TARPIT_PORT, ADMIN_PORT, NAMES_PORT = 26525, 26600, 26601, 26025, 26053
 
 
 def wait_port(port, seconds=20):
@@ -135,8 +135,7 @@ class PostyardQueueing(Postyard):
     """No name can be looked up, so each message is tried once and waits, at its domain's site."""
     route = "{ use: mx }"
     retry = "12h"
-    resolver = """resolver: { servers: ["127.0.0.1:9"], timeout: 200ms }
-"""
+    resolver = f'resolver: {{ servers: ["127.0.0.1:{NAMES_PORT}"], timeout: 200ms }}\n'
     level = "warn"
 
 
