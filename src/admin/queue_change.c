@@ -1,139 +1,207 @@
 /*
- * /api/v1/queue/retry: what waits is due now. Asked with a JSON object:
- *     {"ids": ["0123456789abcdef", ...]}  or  {"where": "EXPRESSION"}  or  {"all": true},
- * and "dry_run": true to see what it would be.
+ * POST /api/v1/queue/ACTION: hold, release, retry, cancel, move, reschedule. What is meant is said
+ * in the body (request.h); with "progress": true lines come while it goes on, and the answer last.
  */
 #include "admin/events.h"
 #include "admin/json.h"
 #include "admin/part.h"
-#include "admin/queue_walk.h"
-#include "admin/retry.h"
-#include "admin/where.h"
+#include "admin/request.h"
 #include "base/check.h"
 #include "mail/envelope.h"
+#include "queue/operate.h"
 #include "queue/queue.h"
+#include "queue/settings.h"
+#include "runtime/clock.h"
 #include "runtime/log.h"
 #include "store/store.h"
+#include "strategy/strategy.h"
 
-struct retrying {
-    struct admin *admin;
-    const struct retry_request *ask;
-    uint64_t messages, jobs; /* meant, and made due */
-    struct buf missing;      /* ids that are not in the queue, as JSON texts */
+enum { ACTION_MS = 3600 * 1000, PROGRESS_MS = 500 };
+
+struct changing {
+    struct operation operation;
+    const struct request *ask;
+    struct action action;
+    struct http_answer *answer;
+    struct buf missing; /* ids that are not in the queue, as JSON texts */
+    struct when told;   /* progress, the last time */
+    bool is_streamed;   /* some was: the answer follows as a line */
+    struct when by;
 };
 
-static bool waits(const struct message *m)
+/* ---- answers ---- */
+
+static void write_counts(const struct operation *o, struct buf *out)
 {
-    for (uint32_t i = 0; i < m->to_count; i++) {
-        if (m->to[i].state.status == RCPT_WAITING) {
-            return true;
-        }
-    }
-    return false;
+    json_number(out, "messages", o->messages);
+    json_number(out, "recipients", o->recipients);
+    json_number(out, "done", o->done);
+    json_number(out, "requested", o->requested);
+    json_number(out, "running", o->running);
+    json_number(out, "held", o->held);
+    json_number(out, "unchanged", o->unchanged);
+    json_number(out, "ended", o->ended);
+    json_number(out, "failed", o->failed_to);
 }
 
-static struct err retry_one(struct retrying *t, uint64_t id, struct when by)
+static void tell_progress(void *ctx, const struct operation *o)
 {
-    uint32_t count = 0;
-    struct err e = ERR_OK;
+    struct changing *c = ctx;
+    struct buf out BUF_LOCAL = {0};
 
-    t->messages++;
-    if (!t->ask->dry_run) {
-        e = queue_retry(t->admin->options.queue, id, &count, by);
-        t->jobs += count;
-    }
-    return e;
-}
-
-static struct err retry_batch(void *ctx, const struct queue_match *matches, uint32_t count,
-                              struct arena *a, bool *go_on, struct when by)
-{
-    struct err e = ERR_OK;
-
-    (void)a;
-    *go_on = true;
-    for (uint32_t i = 0; i < count && e.code == OK; i++) {
-        if (waits(matches[i].message)) {
-            e = retry_one(ctx, matches[i].message->id, by);
-        }
-    }
-    return e;
-}
-
-static struct err retry_ids(struct retrying *t, struct when by)
-{
-    struct err e = ERR_OK;
-
-    for (size_t i = 0; i < t->ask->id_count && e.code == OK; i++) {
-        struct arena a ARENA_LOCAL = {0};
-        struct message *message;
-        uint32_t count;
-        uint64_t id = t->ask->ids[i];
-
-        e = store_walk(t->admin->options.store, id - 1, 1, &a, &message, &count, by);
-        if (e.code != OK) {
-            return e;
-        }
-        if (count == 1 && message->id == id && waits(message)) {
-            e = retry_one(t, id, by);
-        } else {
-            json_next(&t->missing);
-            buf_printf(&t->missing, "\"%016llx\"", (unsigned long long)id);
-        }
-    }
-    return e;
-}
-
-static void answer_retry(const struct retrying *t, struct buf *out)
-{
-    buf_byte(out, '{');
-    json_number(out, "messages", t->messages);
-    json_number(out, "jobs", t->jobs);
-    json_bool(out, "dry_run", t->ask->dry_run);
-    json_key(out, "missing");
-    buf_printf(out, "[%.*s]}\n", STR_ARG(buf_str(&t->missing)));
-}
-
-static void retry(struct retrying *t, struct http_answer *answer, struct when by)
-{
-    struct buf why BUF_LOCAL = {0};
-    struct where *where = NULL;
-    struct queue_walk w = {.store = t->admin->options.store, .fn = retry_batch, .ctx = t};
-    struct err e;
-
-    if (t->ask->where.len > 0 && where_compile(t->ask->where, &where, &why).code != OK) {
-        http_answer_error(answer, 400, buf_str(&why));
+    if (!c->ask->progress || clock_now().ns < c->told.ns) {
         return;
     }
-    w.where = where;
-    e = t->ask->id_count > 0 ? retry_ids(t, by) : queue_walk(&w, by);
-    if (e.code == OK) {
-        answer_retry(t, &answer->body);
-    } else {
-        http_answer_error(answer, w.failed != NULL ? 400 : 503,
-                          str_of(w.failed != NULL ? w.failed : err_text(e.code)));
-    }
-    if (!t->ask->dry_run) { /* what was made due before an error is so all the same */
-        event_raise(&ev_admin_action, f_name(STR("retry")), f_count((int64_t)t->messages),
-                    f_text(t->ask->where));
-    }
-    where_free(where);
+    c->told = when_after(PROGRESS_MS);
+    buf_put(&out, STR("{\"progress\":{"));
+    write_counts(o, &out);
+    buf_put(&out, STR("}}\n"));
+    c->answer->type = "application/x-ndjson";
+    c->is_streamed = true;
+    /* Whoever asked may have gone: what was begun is done all the same. */
+    (void)http_push(c->answer, buf_str(&out), c->by);
 }
 
-void admin_queue_retry(const struct http_request *r, struct http_answer *answer, struct when by)
+static void note_missing(void *ctx, uint64_t id)
+{
+    struct changing *c = ctx;
+
+    json_next(&c->missing);
+    buf_printf(&c->missing, "\"%016llx\"", (unsigned long long)id);
+}
+
+static void write_answer(struct changing *c, struct buf *out)
+{
+    buf_byte(out, '{');
+    json_text(out, "action", str_of(action_name(c->action.kind)));
+    json_bool(out, "dry_run", c->ask->dry_run);
+    write_counts(&c->operation, out);
+    json_key(out, "missing");
+    buf_printf(out, "[%.*s]}\n", STR_ARG(buf_str(&c->missing)));
+}
+
+static void answer_end(struct changing *c, struct err e)
+{
+    struct str why = str_of(c->operation.failed != NULL ? c->operation.failed : err_text(e.code));
+    struct buf line BUF_LOCAL = {0};
+
+    if (e.code == OK && !c->is_streamed) {
+        write_answer(c, &c->answer->body);
+    } else if (e.code == OK) {
+        write_answer(c, &line);
+    } else if (!c->is_streamed) {
+        http_answer_error(c->answer, c->operation.failed != NULL ? 400 : 503, why);
+    } else { /* the status has gone out */
+        buf_byte(&line, '{');
+        json_text(&line, "error", why);
+        buf_put(&line, STR("}\n"));
+    }
+    if (line.len > 0) {
+        (void)http_push(c->answer, buf_str(&line), c->by);
+    }
+}
+
+/* ---- what is asked ---- */
+
+/* Names of queues and routes that there are not are said at once. */
+static bool fill_move(struct changing *c)
+{
+    const struct request *ask = c->ask;
+    struct plan *plan = c->action.plan;
+    struct buf why BUF_LOCAL = {0};
+
+    if (ask->to_queue.len > 0 && plan_queue(plan, ask->to_queue) == NULL) {
+        buf_printf(&why, "there is no virtual queue %.*s; there are",
+                   STR_ARG(str_head(ask->to_queue, 40)));
+        for (size_t i = 0; i < plan->queue_count; i++) {
+            buf_printf(&why, " %.*s", STR_ARG(plan->queues[i].name));
+        }
+    } else if (ask->to_route.len > 0 && plan_route(plan, ask->to_route) == NULL) {
+        buf_printf(&why, "there is no route %.*s; there are", STR_ARG(str_head(ask->to_route, 40)));
+        for (size_t i = 0; i < plan->route_count; i++) {
+            buf_printf(&why, " %.*s", STR_ARG(plan->routes[i].name));
+        }
+    }
+    if (why.len > 0) {
+        http_answer_error(c->answer, 400, buf_str(&why));
+    }
+    return why.len == 0;
+}
+
+static bool fill_action(struct changing *c)
+{
+    const struct request *ask = c->ask;
+    struct action *act = &c->action;
+
+    act->who = ask->by.len > 0 ? ask->by : STR("operator");
+    act->why = ask->reason;
+    act->at = ask->at;
+    act->is_silent = ask->silent;
+    act->queue = ask->to_queue;
+    act->route = ask->to_route;
+    act->plan = queue_plan(c->operation.queue, c->by);
+    if (ask->quarantine) {
+        const struct quarantine_settings *s = config_settings(act->plan->config, &quarantine_table);
+
+        act->drop = date_add(clock_date(), s->hold_max_ms);
+    }
+    return act->kind != ACTION_MOVE || fill_move(c);
+}
+
+static void act(struct changing *c, struct arena *a)
+{
+    struct operation *o = &c->operation;
+    struct err e = queue_operate(o, c->by);
+
+    answer_end(c, e);
+    if (!c->ask->dry_run) { /* what was done before an error is done all the same */
+        event_raise(&ev_admin_action, f_name(str_of(action_name(c->action.kind))),
+                    f_count((int64_t)o->messages), f_recipients((int64_t)(o->done + o->requested)),
+                    f_by(c->action.who), f_text(request_says(c->ask, a)));
+    }
+}
+
+void admin_queue_change(const struct http_request *r, struct http_answer *answer, struct when by)
 {
     struct admin *ad = admin_enter(r, answer, ADMIN_CHANGES);
-    struct retry_request ask;
-    struct retrying t = {.admin = ad, .ask = &ask};
-    const char *why;
+    struct changing c = {.answer = answer, .by = when_after(ACTION_MS)};
+    struct buf bad BUF_LOCAL = {0};
+    struct request ask;
+    struct str why;
 
+    (void)by; /* a large queue takes longer */
     if (ad == NULL) {
         return;
     }
-    if (!retry_read(r->body, r->arena, &ask, &why)) {
-        http_answer_error(answer, 400, str_of(why));
+    if (!action_by_name(r->parts[0], &c.action.kind)) {
+        http_answer_error(answer, 404,
+                          STR("there are hold, release, retry, cancel, move, "
+                              "reschedule, pause and resume"));
         return;
     }
-    retry(&t, answer, by);
-    buf_done(&t.missing);
+    if (!request_read((enum request_kind)c.action.kind, r->body, r->arena, &ask, &why)) {
+        http_answer_error(answer, 400, why);
+        return;
+    }
+    if (select_compile(&ask.which, &bad).code != OK) {
+        http_answer_error(answer, 400, buf_str(&bad));
+        return;
+    }
+    c.ask = &ask;
+    c.operation = (struct operation){.queue = ad->options.queue,
+                                     .store = ad->options.store,
+                                     .action = &c.action,
+                                     .selection = &ask.which,
+                                     .ids = ask.ids.items,
+                                     .id_count = ask.ids.count,
+                                     .dry_run = ask.dry_run,
+                                     .progress = tell_progress,
+                                     .missing = note_missing,
+                                     .ctx = &c};
+    if (fill_action(&c)) {
+        act(&c, r->arena);
+    }
+    plan_give(c.action.plan);
+    buf_done(&c.missing);
+    select_done(&ask.which);
 }

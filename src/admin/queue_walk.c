@@ -1,7 +1,7 @@
 #include "admin/queue_walk.h"
 
-#include "admin/where.h"
 #include "mail/envelope.h"
+#include "queue/select.h"
 #include "runtime/clock.h"
 #include "runtime/fiber.h"
 #include "store/store.h"
@@ -19,7 +19,7 @@ static bool choose(struct queue_walk *w, const struct message *m, struct arena *
         struct arena scratch ARENA_LOCAL = {0};
 
         is_meant[i] = m->to[i].state.status == RCPT_WAITING &&
-                      where_match(w->where, m, &m->to[i], clock_date(), &scratch, &w->failed);
+                      select_match(w->selection, m, &m->to[i], clock_date(), &scratch, &w->failed);
         any = any || is_meant[i];
     }
     *ret = is_meant;
@@ -45,8 +45,9 @@ struct err queue_walk(struct queue_walk *w, struct when by)
         matches = arena_array(&a, count, sizeof(*matches));
         for (uint32_t i = 0; i < count && w->failed == NULL; i++) {
             matches[matched].message = &messages[i];
-            matched += w->where == NULL || choose(w, &messages[i], &a, &matches[matched].is_meant);
-            evaluated += w->where == NULL ? 0 : messages[i].to_count;
+            matched += w->selection == NULL ||
+                       choose(w, &messages[i], &a, &matches[matched].is_meant);
+            evaluated += w->selection == NULL ? 0 : messages[i].to_count;
             if (evaluated > TURN) {
                 evaluated = 0;
                 (void)fiber_yield(by);

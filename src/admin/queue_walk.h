@@ -17,7 +17,7 @@
 
 struct message;
 struct store;
-struct where;
+struct selection;
 
 struct queue_match {
     const struct message *message;
@@ -26,7 +26,7 @@ struct queue_match {
 
 struct queue_walk {
     struct store *store;
-    const struct where *where; /* NULL: everything */
+    const struct selection *selection; /* NULL: everything */
     uint64_t after;
     struct err (*fn)(void *ctx, const struct queue_match *matches, uint32_t count, struct arena *a,
                      bool *go_on, struct when by);

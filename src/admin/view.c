@@ -49,7 +49,11 @@ static void make_wait(const struct message *m, const struct rcpt_state *s,
     ret->state = note != NULL ? str_of(note->state) : STR("recording");
     ret->reason = str_of(wait_reason_name(reason));
     ret->says = str_of(wait_reason_prose(reason));
-    ret->text = s->held_since.ms > 0 ? s->held_why : note != NULL ? note->text : STR_EMPTY;
+    ret->text = note != NULL ? note->text : STR_EMPTY;
+    if (s->held_since.ms > 0) {
+        ret->text = s->held_why;
+        ret->by = s->held_by;
+    }
     ret->since = wait_since(m, s, reason);
     ret->until = note != NULL ? note->until : DATE_NEVER;
 }
@@ -81,6 +85,7 @@ static void make_rcpt(const struct message *m, uint32_t index, const struct job_
                               .queue = note != NULL ? note->queue : s->queue,
                               .lane = note != NULL ? note->lane : s->lane,
                               .site = note != NULL ? note->site : s->site,
+                              .route = s->route,
                               .attempts = s->attempts,
                               .next = s->next,
                               .notice = s->notice,
@@ -126,6 +131,7 @@ static void write_wait(const struct view_rcpt *r, struct buf *out)
     json_date(out, "since", r->since);
     json_date(out, "until", r->until);
     json_text_if(out, "text", r->text);
+    json_text_if(out, "by", r->by);
     buf_byte(out, '}');
 }
 
@@ -154,6 +160,7 @@ static void write_rcpt(const struct view_rcpt *r, struct buf *out)
     json_text(out, "queue", r->queue);
     json_text_if(out, "lane", r->lane);
     json_text_if(out, "site", r->site);
+    json_text_if(out, "route", r->route);
     json_number(out, "attempts", r->attempts);
     json_date(out, "next", r->next);
     json_date_if(out, "notice", r->notice);

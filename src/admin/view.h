@@ -24,11 +24,11 @@ struct job_note;
 struct view_rcpt {
     uint64_t index;
     struct str address, orcpt, status;
-    struct str queue, lane, site;
+    struct str queue, lane, site, route; /* route: an operator's */
     uint64_t attempts;
     struct date next, notice, expires;
-    bool waits; /* then the next five say why */
-    struct str state, reason, says, text;
+    bool waits; /* then the next six say why */
+    struct str state, reason, says, text, by;
     struct date since, until;
     bool was_tried; /* then the last attempt came to this */
     struct str last_error, last_status, last_text, last_host;

@@ -68,6 +68,7 @@ static void read_rcpt(const json_t *o, struct arena *a, struct view_rcpt *ret)
                               .queue = text_of(o, "queue", a),
                               .lane = text_of(o, "lane", a),
                               .site = text_of(o, "site", a),
+                              .route = text_of(o, "route", a),
                               .attempts = number_of(o, "attempts"),
                               .next = date_of(o, "next", a),
                               .notice = date_of(o, "notice", a),
@@ -78,6 +79,7 @@ static void read_rcpt(const json_t *o, struct arena *a, struct view_rcpt *ret)
     ret->reason = text_of(wait, "reason", a);
     ret->says = text_of(wait, "says", a);
     ret->text = text_of(wait, "text", a);
+    ret->by = text_of(wait, "by", a);
     ret->since = date_of(wait, "since", a);
     ret->until = date_of(wait, "until", a);
     ret->last_error = text_of(last, "error", a);

@@ -57,9 +57,11 @@ enum cli_exit ask(struct ask *q, struct arena *a, struct str *ret, struct when b
                               .target = q->target,
                               .type = q->body.len > 0 ? STR("application/json") : STR_EMPTY,
                               .body = q->body,
-                              .body_max = ASK_BYTES_MAX};
+                              .body_max = ASK_BYTES_MAX,
+                              .piece = q->piece,
+                              .ctx = q->ctx};
     struct http_local_answer answer;
-    struct err e = http_local(&http, a, &answer, when_within(by, ASK_MS));
+    struct err e = http_local(&http, a, &answer, when_within(by, q->ms > 0 ? q->ms : ASK_MS));
     struct str why;
 
     if (e.code != OK) {

@@ -23,6 +23,10 @@ struct ask {
     struct str body; /* JSON, or empty */
     bool takes_all;  /* refusals are answers too: the caller looks at status */
     int status;      /* of HTTP */
+    int64_t ms;      /* how long the whole may take; 0: ASK_MS */
+    /* When set, called with each piece of the answer as it comes; then *ret is empty. */
+    struct err (*piece)(void *ctx, struct str bytes);
+    void *ctx;
 };
 
 /* The socket of the configuration; false, said, when there is none. */

@@ -15,6 +15,8 @@ static const struct {
     {STR_INIT("delivery_failed"), "failed", true},
     {STR_INIT("delivery_delayed"), "delayed", false},
     {STR_INIT("double_bounce"), "dropped", true},
+    {STR_INIT("rcpt_cancelled"), "cancelled", true},
+    {STR_INIT("quarantine_over"), "dropped", true},
 };
 
 static struct str get(const struct view_member *m, size_t count, const char *key)

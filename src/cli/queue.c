@@ -1,26 +1,60 @@
 /*
- * postyard queue: works on queued mail through the server's local socket.
+ * postyard queue: works on queued mail through the server's local socket. Here: which command with
+ * which options, and those that only read.
  */
-#include "admin/retry.h"
 #include "admin/view.h"
 #include "base/check.h"
-#include "cli/ask.h"
 #include "cli/commands.h"
+#include "cli/queue_part.h"
 #include "cli/show.h"
 #include "http/local.h"
 #include "runtime/clock.h"
 
 enum { PAGE = 1000 };
 
-struct queue_command {
-    const char *name; /* for messages: "queue list" */
-    struct arena arena;
-    struct str config, where;
-    bool json, dry_run, all;
-    uint64_t limit;
-    struct words ids;
-    struct ask ask;
-};
+int queue_no_sense(const struct queue_command *q)
+{
+    cli_say(q->name, "the server's answer makes no sense; is it another version?");
+    return EXIT_FAILED;
+}
+
+struct str queue_member(const struct view_member *m, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (str_eq(m[i].key, str_of(key))) {
+            return m[i].value;
+        }
+    }
+    return STR_EMPTY;
+}
+
+uint64_t queue_number(const struct view_member *m, size_t count, const char *key)
+{
+    uint64_t n = 0;
+
+    (void)str_to_u64(queue_member(m, count, key), &n);
+    return n;
+}
+
+struct str queue_query(struct queue_command *q)
+{
+    const struct selection *s = &q->ask.which;
+    const struct {
+        const char *name;
+        struct str value;
+    } parts[] = {{"where", s->text}, {"queue", s->queue},
+                 {"site", s->site},  {"sender", s->sender},
+                 {"rcpt", s->rcpt},  {"held", s->held ? STR("true") : STR_EMPTY}};
+    struct buf out BUF_LOCAL = {0};
+
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        if (parts[i].value.len > 0) {
+            buf_printf(&out, "&%s=%.*s", parts[i].name,
+                       STR_ARG(http_local_encode(parts[i].value, &q->arena)));
+        }
+    }
+    return arena_dup(&q->arena, buf_str(&out));
+}
 
 /* ---- list ---- */
 
@@ -28,10 +62,12 @@ static struct str page_target(struct queue_command *q, uint64_t limit, struct st
 {
     struct arena *a = &q->arena;
 
-    return arena_printf(a, "/api/v1/queue?limit=%llu%s%.*s%s%.*s", (unsigned long long)limit,
+    return arena_printf(a, "/api/v1/queue?limit=%llu%s%.*s%.*s%.*s", (unsigned long long)limit,
                         after.len > 0 ? "&after=" : "", STR_ARG(after),
-                        q->where.len > 0 ? "&where=" : "",
-                        STR_ARG(q->where.len > 0 ? http_local_encode(q->where, a) : STR_EMPTY));
+                        STR_ARG(q->page > 0
+                                    ? arena_printf(a, "&page=%llu", (unsigned long long)q->page)
+                                    : STR_EMPTY),
+                        STR_ARG(queue_query(q)));
 }
 
 static bool print_page(struct queue_command *q, const struct view_page *page, bool first)
@@ -52,31 +88,39 @@ static bool print_page(struct queue_command *q, const struct view_page *page, bo
     return cli_out(buf_str(&out));
 }
 
-static int queue_list(struct queue_command *q)
+int command_list(struct queue_command *q)
 {
     uint64_t shown = 0;
     struct view_page page = {0};
     struct buf end BUF_LOCAL = {0};
 
+    if (q->page > 0 && q->limit == 0) {
+        cli_say(q->name, "--page needs --limit: how many are on a page");
+        return EXIT_USAGE;
+    }
+    if (q->page > 0 && q->limit > PAGE) {
+        cli_say(q->name, "a page has at most %d messages", PAGE);
+        return EXIT_USAGE;
+    }
     do {
         uint64_t left = q->limit > 0 ? q->limit - shown : PAGE;
         struct str body;
         enum cli_exit exit;
 
-        q->ask.target = page_target(q, left < PAGE ? left : PAGE, page.next);
-        exit = ask_alone(&q->ask, &q->arena, &body);
+        q->to.target = page_target(q, left < PAGE ? left : PAGE, page.next);
+        exit = ask_alone(&q->to, &q->arena, &body);
         if (exit != EXIT_DONE) {
             return exit;
         }
         if (view_read_page(body, &q->arena, &page).code != OK) {
-            cli_say(q->name, "the server's answer makes no sense; is it another version?");
-            return EXIT_FAILED;
+            return queue_no_sense(q);
         }
         if (!print_page(q, &page, shown == 0)) {
             return EXIT_FAILED;
         }
         shown += page.count;
-    } while (page.next.len > 0 && page.count > 0 && (q->limit == 0 || shown < q->limit));
+    } while (q->page == 0 && page.next.len > 0 && page.count > 0 &&
+             (q->limit == 0 || shown < q->limit));
     if (q->json) {
         buf_put(&end, STR("]}\n"));
     } else if (shown == page.total) {
@@ -98,9 +142,9 @@ static int show_one(struct queue_command *q, struct str id, show_fn *show, struc
     struct str body;
     enum cli_exit exit;
 
-    q->ask.target = arena_printf(&q->arena, "/api/v1/queue/%.*s",
-                                 STR_ARG(http_local_encode(id, &q->arena)));
-    exit = ask_alone(&q->ask, &q->arena, &body);
+    q->to.target = arena_printf(&q->arena, "/api/v1/queue/%.*s",
+                                STR_ARG(http_local_encode(id, &q->arena)));
+    exit = ask_alone(&q->to, &q->arena, &body);
     if (exit != EXIT_DONE) {
         return exit;
     }
@@ -109,8 +153,7 @@ static int show_one(struct queue_command *q, struct str id, show_fn *show, struc
         return EXIT_DONE;
     }
     if (view_read(body, &q->arena, &m).code != OK) {
-        cli_say(q->name, "the server's answer makes no sense; is it another version?");
-        return EXIT_FAILED;
+        return queue_no_sense(q);
     }
     show(&m, clock_date(), out);
     return EXIT_DONE;
@@ -129,151 +172,161 @@ static int show_each(struct queue_command *q, show_fn *show)
     return cli_out(buf_str(&out)) ? worst : EXIT_FAILED;
 }
 
-static int queue_show(struct queue_command *q)
+int command_show(struct queue_command *q)
 {
     return show_each(q, show_all);
 }
 
-static int queue_why(struct queue_command *q)
+int command_why(struct queue_command *q)
 {
     return show_each(q, show_why);
 }
 
-/* ---- retry ---- */
+/* ---- count ---- */
 
-static bool read_ids(struct queue_command *q, struct retry_request *ret)
-{
-    ret->ids = arena_array(&q->arena, q->ids.count, sizeof(*ret->ids));
-    for (size_t i = 0; i < q->ids.count; i++) {
-        if (!str_hex_to_u64(q->ids.items[i], &ret->ids[i]) || ret->ids[i] == 0) {
-            cli_say(q->name, "%.*s is not a message id", STR_ARG(q->ids.items[i]));
-            return false;
-        }
-        ret->id_count++;
-    }
-    return true;
-}
-
-static struct str member(const struct view_member *m, size_t count, const char *key)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (str_eq(m[i].key, str_of(key))) {
-            return m[i].value;
-        }
-    }
-    return STR_EMPTY;
-}
-
-static int print_retry(struct queue_command *q, struct str body)
+int command_count(struct queue_command *q)
 {
     struct buf out BUF_LOCAL = {0};
     struct view_member *m;
+    struct str body, query = queue_query(q);
     size_t count;
-    struct str messages;
-    uint64_t n;
+    enum cli_exit exit;
 
+    q->to.target = arena_printf(&q->arena, "/api/v1/queue/count%s%.*s", query.len > 0 ? "?" : "",
+                                STR_ARG(str_skip(query, 1)));
+    exit = ask_alone(&q->to, &q->arena, &body);
+    if (exit != EXIT_DONE) {
+        return exit;
+    }
     if (q->json) {
         return cli_out(body) ? EXIT_DONE : EXIT_FAILED;
     }
     if (view_read_flat(body, &q->arena, &m, &count).code != OK) {
-        cli_say(q->name, "the server's answer makes no sense; is it another version?");
-        return EXIT_FAILED;
+        return queue_no_sense(q);
     }
-    messages = member(m, count, "messages");
-    if (q->dry_run) {
-        buf_printf(&out, "messages that would be tried now: %.*s\n", STR_ARG(messages));
-    } else {
-        buf_printf(&out, "messages: %.*s, jobs made due now: %.*s\n", STR_ARG(messages),
-                   STR_ARG(member(m, count, "jobs")));
-    }
-    if (!cli_out(buf_str(&out))) {
-        return EXIT_FAILED;
-    }
-    if (str_to_u64(messages, &n) && n < q->ids.count) {
-        cli_say(q->name, "%llu of these are not in the queue, or wait for nothing",
-                (unsigned long long)(q->ids.count - n));
-        return EXIT_FAILED;
-    }
-    return EXIT_DONE;
-}
-
-static int queue_retry_command(struct queue_command *q)
-{
-    struct retry_request ask = {.where = q->where, .all = q->all, .dry_run = q->dry_run};
-    struct buf json BUF_LOCAL = {0};
-    struct str body;
-    enum cli_exit exit;
-
-    if ((q->ids.count > 0) + (q->where.len > 0) + q->all != 1) {
-        cli_say(q->name, "say which messages: ids, or --where EXPRESSION, or --all");
-        return EXIT_USAGE;
-    }
-    if (!read_ids(q, &ask)) {
-        return EXIT_USAGE;
-    }
-    retry_write(&ask, &json);
-    q->ask.method = "POST";
-    q->ask.target = STR("/api/v1/queue/retry");
-    q->ask.body = buf_str(&json);
-    exit = ask_alone(&q->ask, &q->arena, &body);
-    if (exit != EXIT_DONE) {
-        return exit;
-    }
-    return print_retry(q, body);
+    buf_printf(&out, "%llu recipients of %llu messages, %llu of them held\n",
+               (unsigned long long)queue_number(m, count, "recipients"),
+               (unsigned long long)queue_number(m, count, "messages"),
+               (unsigned long long)queue_number(m, count, "held"));
+    return cli_out(buf_str(&out)) ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* ---- which of them ---- */
 
-static const struct {
+enum { READS = 1, CHOOSES = 2, PAGES = 4, CHANGES = 8, PAUSES = 16 };
+
+static const struct row {
     const char *name, *full;
-    int (*fn)(struct queue_command *q);
-    bool has_where, has_limit, changes;
-    size_t least, most;
+    queue_command_fn *fn;
+    unsigned takes;
+    size_t least, most; /* words */
 } table[] = {
-    {"list", "queue list", queue_list, true, true, false, 0, 0},
-    {"show", "queue show", queue_show, false, false, false, 1, 1000},
-    {"why", "queue why", queue_why, false, false, false, 1, 1000},
-    {"retry", "queue retry", queue_retry_command, true, false, true, 0, 1000},
+    {"list", "queue list", command_list, READS | CHOOSES | PAGES, 0, 0},
+    {"count", "queue count", command_count, READS | CHOOSES, 0, 0},
+    {"show", "queue show", command_show, READS, 1, 1000},
+    {"why", "queue why", command_why, READS, 1, 1000},
+    {"hold", "queue hold", command_hold, CHOOSES | CHANGES, 0, 1000},
+    {"release", "queue release", command_release, CHOOSES | CHANGES, 0, 1000},
+    {"retry", "queue retry", command_retry, CHOOSES | CHANGES, 0, 1000},
+    {"cancel", "queue cancel", command_cancel, CHOOSES | CHANGES, 0, 1000},
+    {"move", "queue move", command_move, CHOOSES | CHANGES, 0, 1000},
+    {"reschedule", "queue reschedule", command_reschedule, CHOOSES | CHANGES, 0, 1000},
 };
 
-static int run(size_t which, int argc, char **argv, struct queue_command *q)
+#define ROW(...) ((struct option_row){__VA_ARGS__})
+
+static size_t add_choice(struct queue_command *q, struct option_row *rows)
 {
-    struct option_row rows[6] = {OPTION_CONFIG(&q->config), OPTION_JSON(&q->json)};
+    struct selection *s = &q->ask.which;
+    size_t n = 0;
+
+    rows[n++] = ROW(.name = "where", .text = &s->text, .value = "EXPR",
+                    .does = "what the expression chooses: rcpt_domain == 'a.example'");
+    rows[n++] = ROW(.name = "queue", .text = &s->queue, .value = "NAME",
+                    .does = "what is in this virtual queue");
+    rows[n++] = ROW(.name = "site", .text = &s->site, .value = "SITE",
+                    .does = "what goes to this next hop: a.example");
+    rows[n++] = ROW(.name = "sender", .text = &s->sender, .value = "ADDRESS",
+                    .does = "what is from this address, @domain or <>");
+    rows[n++] = ROW(.name = "rcpt", .text = &s->rcpt, .value = "ADDRESS",
+                    .does = "what is for this address or @domain");
+    rows[n++] = ROW(.name = "held", .flag = &s->held, .does = "what is held");
+    return n;
+}
+
+/* The options of this change alone. */
+static size_t add_own(struct queue_command *q, const struct row *row, struct option_row *rows)
+{
+    struct request *ask = &q->ask;
+    size_t n = 0;
+
+    if (row->fn == command_hold || row->fn == command_cancel) {
+        rows[n++] = ROW(.name = "reason", .text = &ask->reason, .value = "TEXT",
+                        .does = "why: shown by queue why, or told to the sender");
+    }
+    if (row->fn == command_hold) {
+        rows[n++] = ROW(.name = "quarantine", .flag = &ask->quarantine,
+                        .does = "dropped after queue.quarantine.hold-max");
+    } else if (row->fn == command_cancel) {
+        rows[n++] = ROW(.name = "silent", .flag = &ask->silent, .does = "the sender is not told");
+    } else if (row->fn == command_retry) {
+        rows[n++] = ROW(.name = "at", .text = &q->at, .value = "TIME",
+                        .does = "not now but then: 2h, or a date");
+    } else if (row->fn == command_move) {
+        rows[n++] = ROW(.name = "to-queue", .text = &ask->to_queue, .value = "NAME",
+                        .does = "into this virtual queue");
+        rows[n++] = ROW(.name = "to-route", .text = &ask->to_route, .value = "NAME",
+                        .does = "by this route");
+    }
+    return n;
+}
+
+static int run(const struct row *row, int argc, char **argv, struct queue_command *q)
+{
+    struct option_row rows[20] = {OPTION_CONFIG(&q->config), OPTION_JSON(&q->json)};
     size_t count = 2;
     struct config *cfg;
     int exit;
 
-    q->name = table[which].full;
-    if (table[which].has_where) {
-        rows[count++] = (struct option_row){.name = "where",
-                                            .text = &q->where,
-                                            .value = "EXPR",
-                                            .does = "only what the expression chooses, such as "
-                                                    "rcpt_domain == 'a.example'"};
+    q->name = row->full;
+    if (row->takes & CHOOSES) {
+        count += add_choice(q, rows + count);
     }
-    if (table[which].has_limit) {
-        rows[count++] = (struct option_row){
-            .name = "limit", .number = &q->limit, .value = "N", .does = "at most so many"};
+    if (row->takes & PAGES) {
+        rows[count++] = ROW(.name = "limit", .number = &q->limit, .value = "N",
+                            .does = "at most so many");
+        rows[count++] = ROW(.name = "page", .number = &q->page, .value = "N",
+                            .does = "the N-th page of so many");
     }
-    if (table[which].changes) {
-        rows[count++] = (struct option_row){
-            .name = "all", .flag = &q->all, .does = "all messages in the queue"};
-        rows[count++] = (struct option_row){
-            .name = "dry-run", .flag = &q->dry_run, .does = "only say what would be done"};
+    if (row->takes & CHANGES) {
+        rows[count++] = ROW(.name = "all", .flag = &q->ask.all, .does = "all that is in the queue");
+        rows[count++] = ROW(.name = "dry-run", .flag = &q->ask.dry_run,
+                            .does = "only say what would be done");
+        count += add_own(q, row, rows + count);
     }
-    if (!cli_options(q->name, rows, count, argc, argv, &q->arena, &q->ids, table[which].least,
-                     table[which].most, &exit)) {
+    if (!cli_options(q->name, rows, count, argc, argv, &q->arena, &q->ids, row->least, row->most,
+                     &exit)) {
         return exit;
     }
     cfg = cli_config(q->name, q->config);
     if (cfg == NULL) {
         return EXIT_FAILED;
     }
-    q->ask.command = q->name;
-    q->ask.method = "GET";
-    exit = ask_socket(q->name, cfg, &q->arena, &q->ask.socket) ? table[which].fn(q) : EXIT_FAILED;
+    q->to.command = q->name;
+    q->to.method = "GET";
+    exit = ask_socket(q->name, cfg, &q->arena, &q->to.socket) ? row->fn(q) : EXIT_FAILED;
     config_give(cfg);
     return exit;
+}
+
+static void say_names(const char *before)
+{
+    struct buf out BUF_LOCAL = {0};
+
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        buf_printf(&out, "%s%s", i == 0 ? "" : ", ", table[i].name);
+    }
+    cli_say("queue", "%s%.*s", before, STR_ARG(buf_str(&out)));
 }
 
 int cli_queue(int argc, char **argv)
@@ -284,7 +337,7 @@ int cli_queue(int argc, char **argv)
 
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         if (str_eq(word, str_of(table[i].name))) {
-            exit = run(i, argc - 1, argv + 1, &q);
+            exit = run(&table[i], argc - 1, argv + 1, &q);
             arena_done(&q.arena);
             return exit;
         }
@@ -296,10 +349,8 @@ int cli_queue(int argc, char **argv)
         return exit;
     }
     if (word.len > 0) {
-        cli_say("queue", "there is no queue %.*s; there are list, show, why and retry",
-                STR_ARG(word));
-    } else {
-        cli_say("queue", "say list, show, why or retry");
+        cli_say("queue", "there is no queue %.*s", STR_ARG(word));
     }
+    say_names("say one of ");
     return exit;
 }

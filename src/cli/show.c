@@ -137,6 +137,10 @@ static void show_wait(const struct view_rcpt *r, struct date now, struct buf *ou
         show_text(r->text, out);
         buf_byte(out, ')');
     }
+    if (r->by.len > 0) {
+        buf_put(out, STR("\n    by             "));
+        show_text(r->by, out);
+    }
     buf_put(out, STR("\n    since          "));
     show_date(r->since, now, out);
     buf_put(out, STR("\n    until          "));
@@ -159,6 +163,7 @@ static void show_rcpt(const struct view_rcpt *r, struct date now, struct buf *ou
     show_line("    queue", r->queue, out);
     show_line("    lane", r->lane, out);
     show_line("    site", r->site, out);
+    show_line("    route", r->route, out);
     if (r->waits) {
         buf_put(out, STR("    waits          "));
         show_wait(r, now, out);

@@ -4,13 +4,14 @@
 #include "dns/settings.h"
 #include "inbound/settings.h"
 #include "lookup/settings.h"
+#include "queue/settings.h"
 #include "store/settings.h"
 #include "strategy/settings.h"
 
 static const struct setting_table *const tables[] = {
     &server_table,  &listeners_table, &admin_table, &log_table,        &resolver_table,
     &virtual_table, &schedule_table,  &route_table, &connection_table, &source_ip_table,
-    &tls_table,     &strategy_table,  &store_table, &lookup_table,
+    &tls_table,     &strategy_table,  &store_table, &lookup_table,     &quarantine_table,
 };
 
 const struct setting_table *const *cli_tables(size_t *count)

@@ -9,6 +9,20 @@
 
 enum { READ_AGAIN_MS = 10 * 1000 };
 
+/* All clocks of what is held stand still, but for the end of a quarantine: nobody is told. */
+static void note_held(const struct message *m, const struct recipient *r, struct date now,
+                      struct rcpt_state *s)
+{
+    if (s->held_drop.ms == 0 || s->held_drop.ms > now.ms) {
+        return;
+    }
+    s->status = RCPT_DROPPED;
+    s->owed = OWED_NONE;
+    s->notice = DATE_NEVER;
+    event_raise(&ev_quarantine_over, f_message(m->id), f_rcpt_index(r - m->to), f_rcpt(r->address),
+                f_sender(m->sender), f_queue(s->queue), f_text(s->held_why));
+}
+
 static void note_one(struct job *j, const struct recipient *r, struct rcpt_state *s, struct when by)
 {
     struct asking asking = {.asker = j->l->d->options.asker, .arena = &j->work->arena};
@@ -16,6 +30,10 @@ static void note_one(struct job *j, const struct recipient *r, struct rcpt_state
     const struct message *m = &j->work->parcel->message;
     struct date now = clock_date();
 
+    if (s->held_since.ms > 0) {
+        note_held(m, r, now, s);
+        return;
+    }
     if (schedule_verdict(s, now, false) == SCHEDULE_OVER) {
         state_fail(m, r, s);
         j->l->failed++;

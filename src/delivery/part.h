@@ -159,8 +159,6 @@ void results_part(struct job *j, int64_t duration_us);
 struct rcpt_state state_next(const struct recipient *r);
 /* Gives up: status and what is owed. */
 void state_fail(const struct message *m, const struct recipient *r, struct rcpt_state *s);
-/* The sender may be told of this, as NOTIFY says. */
-bool may_notify(const struct message *m, const struct recipient *r, uint8_t what);
 /* NULL: the fiber was cancelled while a look-up was waited for. */
 const struct schedule *schedule_of(struct job *j, const struct recipient *r, struct asking *k,
                                    struct when by);

@@ -50,19 +50,6 @@ struct rcpt_state state_next(const struct recipient *r)
     return s;
 }
 
-/* Reports about reports do not exist, whatever their sender is. */
-static bool has_somebody_to_tell(const struct message *m)
-{
-    return m->sender.len > 0 && m->source != SOURCE_DSN && m->source != SOURCE_REPORT;
-}
-
-bool may_notify(const struct message *m, const struct recipient *r, uint8_t what)
-{
-    uint8_t wanted = r->notify != 0 ? r->notify : NOTIFY_FAILURE | NOTIFY_DELAY;
-
-    return has_somebody_to_tell(m) && (wanted & what) != 0;
-}
-
 static void tell(const struct event_kind *kind, const struct message *m, const struct recipient *r,
                  const struct rcpt_state *s, int64_t duration_us)
 {
@@ -267,6 +254,7 @@ static void part_add(struct work_part *p, uint32_t to, struct rcpt_state s)
     s.queue = arena_dup(a, s.queue);
     s.lane = arena_dup(a, s.lane);
     s.site = arena_dup(a, s.site);
+    s.route = arena_dup(a, s.route);
     s.held_by = arena_dup(a, s.held_by);
     s.held_why = arena_dup(a, s.held_why);
     p->to[p->count] = to;

@@ -47,6 +47,18 @@ struct str rcpt_status_name(enum rcpt_status s)
     return names[s];
 }
 
+bool has_somebody_to_tell(const struct message *m)
+{
+    return m->sender.len > 0 && m->source != SOURCE_DSN && m->source != SOURCE_REPORT;
+}
+
+bool may_notify(const struct message *m, const struct recipient *r, uint8_t what)
+{
+    uint8_t wanted = r->notify != 0 ? r->notify : NOTIFY_FAILURE | NOTIFY_DELAY;
+
+    return has_somebody_to_tell(m) && (wanted & what) != 0;
+}
+
 /* A domain never holds '@', a quoted local part may: so the last one divides. */
 struct str address_domain(struct str address)
 {

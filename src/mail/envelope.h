@@ -93,12 +93,14 @@ struct rcpt_state {
     uint16_t attempts_max;  /* 0 when counted by time */
     struct date hold_end;   /* FUTURERELEASE; 0 for none */
     struct date deadline;   /* DELIVERBY; DATE_NEVER for none */
-    struct date held_since; /* 0: not held */
+    struct date held_since; /* 0: not held; while held its clocks stand still */
     struct str held_by, held_why;
-    struct str queue; /* virtual queue */
-    struct str lane;  /* empty: the queue has none */
-    struct str site;  /* hint: route name, a blank, next hop */
-    uint32_t variant; /* 0: the message as accepted */
+    struct date held_drop; /* a quarantine: when it is dropped; 0: never */
+    struct str route;      /* an operator's; empty: the route strategy decides */
+    struct str queue;      /* virtual queue */
+    struct str lane;       /* empty: the queue has none */
+    struct str site;       /* hint: route name, a blank, next hop */
+    uint32_t variant;      /* 0: the message as accepted */
     struct last_result last;
 };
 
@@ -135,6 +137,12 @@ struct message {
 struct str source_name(enum source s);
 struct str last_error_name(enum last_error e);
 struct str rcpt_status_name(enum rcpt_status s);
+
+/* Somebody can be told what became of it: reports about reports do not exist, whatever their sender
+ * is. */
+bool has_somebody_to_tell(const struct message *m);
+/* The sender may be told of this (a NOTIFY_ bit), as NOTIFY says. */
+bool may_notify(const struct message *m, const struct recipient *r, uint8_t what);
 
 /* The domain of an address: what follows the last '@'; empty when there is none. */
 struct str address_domain(struct str address);

@@ -80,6 +80,9 @@ static enum wait_reason reason_of(const struct queue *q, const struct job *j)
 
     switch ((enum job_state)j->state) {
     case JOB_WAITING:
+        if (j->flags & JOB_HELD) {
+            return WAIT_HELD;
+        }
         return j->reason == WAIT_NOT_DUE || job_text(q, j).len == 0 ? WAIT_NOT_DUE : j->reason;
     case JOB_DUE:
         if (store_room(q->store) == STORE_STOPPED) {
@@ -99,6 +102,7 @@ static enum wait_reason reason_of(const struct queue *q, const struct job *j)
     case JOB_RUNNING:
         return WAIT_RUNNING;
     case JOB_NOTING:
+    case JOB_ACTING:
     case JOB_RECORDING:
     case JOB_STATE_COUNT:
         break;
@@ -122,7 +126,7 @@ static void note_job(const struct queue *q, const struct job *j, struct arena *a
                              .reason = reason_of(q, j),
                              .until = DATE_NEVER};
     if (j->state == JOB_WAITING) {
-        ret->until = j->act;
+        ret->until = j->flags & JOB_HELD ? j->note : j->act;
         ret->text = arena_dup(a, job_text(q, j));
     } else if (ret->reason == WAIT_RATE_LIMIT) {
         ret->text = arena_printf(a, "the rate of virtual queue %s", q->vqueues[j->queue]->name);
@@ -165,40 +169,17 @@ struct err queue_notes(struct queue *q, const uint64_t *ids, uint32_t id_count, 
     return e;
 }
 
-struct retry {
-    uint64_t message;
-    uint32_t count;
-};
-
-static void retry_here(struct queue *q, void *ctx)
+static void plan_here(struct queue *q, void *ctx)
 {
-    struct retry *r = ctx;
-
-    for (struct job *j = jobs_of(q, r->message); j != NULL; j = j->sibling) {
-        if (j->state == JOB_RECORDING) {
-            j->flags |= JOB_RETRY; /* what comes of it is due at once */
-        } else if (j->state == JOB_WAITING) {
-            j->act = date_earlier(j->act, clock_date());
-            job_set_text(q, j, STR_EMPTY);
-            job_place(q, j);
-        } else if (j->state != JOB_DUE) {
-            continue; /* it is being tried */
-        }
-        if (site_wake(&q->sites, j->site)) {
-            site_unpark(q, j->site);
-        }
-        r->count++;
-    }
-    pump_all(q);
+    *(struct plan **)ctx = plan_take(q->plan);
 }
 
-struct err queue_retry(struct queue *q, uint64_t message, uint32_t *count, struct when by)
+struct plan *queue_plan(struct queue *q, struct when by)
 {
-    struct retry r = {.message = message};
-    struct err e = call(q, retry_here, &r, by);
+    struct plan *p = NULL;
 
-    *count = r.count;
-    return e;
+    (void)call(q, plan_here, &p, by);
+    return p;
 }
 
 static void count_here(struct queue *q, void *ctx)

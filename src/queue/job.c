@@ -3,7 +3,7 @@
 #include "base/mem.h"
 
 static const char *const state_names[] = {"waiting", "due",       "preparing", "ready",
-                                          "running", "recording", "recording"};
+                                          "running", "recording", "recording", "recording"};
 
 _Static_assert(COUNT_OF(state_names) == JOB_STATE_COUNT, "one name for each state");
 
@@ -16,6 +16,10 @@ struct date job_note_date(const struct rcpt_state *s, bool *is_end)
 {
     struct date end = date_earlier(s->expires, s->deadline);
 
+    if (s->held_since.ms > 0) {
+        *is_end = true;
+        return s->held_drop.ms > 0 ? s->held_drop : DATE_NEVER;
+    }
     *is_end = end.ms <= s->notice.ms;
     return date_earlier(end, s->notice);
 }
@@ -25,6 +29,7 @@ static bool same_job(const struct rcpt_state *a, const struct rcpt_state *b)
 {
     return a->next.ms == b->next.ms && a->attempts == b->attempts && a->notice.ms == b->notice.ms &&
            a->expires.ms == b->expires.ms && a->deadline.ms == b->deadline.ms &&
+           a->held_since.ms == b->held_since.ms && a->held_drop.ms == b->held_drop.ms &&
            str_eq(a->queue, b->queue) && str_eq(a->site, b->site) && str_eq(a->lane, b->lane);
 }
 
@@ -88,6 +93,10 @@ static void add(struct grouping *g, uint32_t index)
                               .queue = s->queue,
                               .lane = s->lane,
                               .site = s->site};
+    if (s->held_since.ms > 0) {
+        spec->is_held = true;
+        spec->act = DATE_NEVER;
+    }
     spec->note = job_note_date(s, &spec->note_is_end);
 }
 

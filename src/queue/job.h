@@ -13,6 +13,9 @@
  *   |                                                                   |
  *   +------------ what is not final becomes new jobs <------------------+
  *
+ * What an operator asks for (act.c) takes a job from WAITING, DUE or READY to RECORDING at once; a
+ * job at work is marked, and goes to ACTING when it would next wait.
+ *
  * The id of a job is its message and the lowest index of its recipients. Its members are not kept:
  * job_members finds them in the envelope, because no two jobs of a message share queue, lane, site
  * and time (queue.c moves a time by a millisecond where two would).
@@ -37,6 +40,7 @@ enum job_state {
     JOB_READY,
     JOB_RUNNING,
     JOB_NOTING,
+    JOB_ACTING, /* what an operator asked for is computed; then RECORDING */
     JOB_RECORDING,
     JOB_STATE_COUNT
 };
@@ -46,7 +50,8 @@ enum {
     JOB_EXPIRING = 2,    /* gets its one attempt although its time is over (PY-20) */
     JOB_COUNTED_NEW = 4, /* in the ready set it counts among those of new sites (shares.h) */
     JOB_SCOUT = 8,       /* shall probe its site; until it runs the site's others wait */
-    JOB_RETRY = 16       /* an operator asked for a retry while it was at work */
+    JOB_HELD = 16,       /* all its clocks stand still; `note` is the end of a quarantine */
+    JOB_ASKED = 32       /* an operator asked for something while it was at work (act.c) */
 };
 
 enum { DEBT_WAIT_MS = 60 * 1000 };
@@ -83,7 +88,7 @@ _Static_assert(sizeof(struct job) <= 112, "P7: what one queued job may cost");
 struct job_spec {
     uint32_t first, to_count;
     struct date act, note;
-    bool note_is_end;
+    bool note_is_end, is_held;
     uint8_t attempts;
     int8_t priority;
     struct str queue, lane, site; /* views into the states */

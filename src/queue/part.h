@@ -6,6 +6,7 @@
 #pragma once
 
 #include "limit/bucket.h"
+#include "queue/act.h"
 #include "queue/chains.h"
 #include "queue/events.h"
 #include "queue/job.h"
@@ -75,6 +76,7 @@ struct queue {
     struct signal changed; /* the first timer moved */
     struct map texts;      /* job to the text of its wait, where it has one */
     struct map debts;      /* by message id */
+    struct map asks;       /* by message id: the first late ask */
     struct heap debt_timers;
     struct heap rate_timers; /* of virtual queues */
     uint64_t cached_bytes;   /* of parcels that jobs keep */
@@ -128,6 +130,10 @@ struct queue_work {
     struct date until;
     struct str site, text; /* in work.arena */
     struct slot *slot;
+    const struct ask *asks;  /* it is no attempt: these are done to it (act.c); else NULL */
+    struct action_job *item; /* of a batch, which is told; NULL: the asks are late ones */
+    const bool *keeps;       /* one a recipient: it stays as it is and is not written */
+    const struct message *about;
     uint32_t parts;      /* that are being recorded */
     struct record *last; /* its own record, which is done and waits for them */
 };
@@ -201,6 +207,18 @@ void site_park(struct queue *q, struct site *site);
 /* Something goes out of the queue's hands, and comes back. */
 void busy_begin(struct queue *q);
 void busy_end(struct queue *q);
+
+/* act.c */
+/* What was asked of a job while it was at work happens now that it would wait. */
+void act_late(struct queue *q, struct job *j);
+/* What is stored is not what was read: the asks anew, on top of p, which the work takes. */
+void act_again(struct queue_work *w, struct parcel *p);
+/* What was asked is stored. */
+void act_stored(struct queue *q, struct queue_work *w);
+/* The asks of this message that nobody waits for any more. */
+void asks_forget(struct queue *q, uint64_t message);
+void asks_done(struct queue *q);
+void act_answer(struct action_job *item, enum action_fate fate);
 
 /* record.c */
 void record(struct queue *q, struct job *j); /* j->work holds results */

@@ -7,10 +7,12 @@
  *
  *  1. A job in state DUE is in a berth of its queue's `due`; READY in one of `ready`; in no other
  *     state is it in any.
- *  2. A job has a work in hand exactly in PREPARING, READY, RUNNING, NOTING and RECORDING.
+ *  2. A job has a work in hand exactly in PREPARING, READY, RUNNING, NOTING, ACTING and
+ *     RECORDING.
  *  3. vqueue->in_hand counts its jobs in PREPARING and READY; vqueue->running its slots.
  *  4. While a site rests or is probed its berths are parked and none of its jobs is READY, but for
  *     the scout: the oldest job, which alone is prepared and run to probe it.
+ *     A job that is marked JOB_ASKED is at work, or goes to ACTING before it waits again.
  *  5. A job's timer is armed in WAITING (act or note), DUE and READY (note), and in no other state.
  *  6. Whatever makes a slot, a place in the ready set or a job available pumps that queue at once.
  */
@@ -170,7 +172,8 @@ struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *sp
     j->to_count = spec->to_count;
     j->act = spec->act;
     j->note = spec->note;
-    j->flags = spec->note_is_end ? JOB_NOTE_IS_END : 0;
+    j->flags = (uint8_t)((spec->note_is_end ? JOB_NOTE_IS_END : 0) |
+                         (spec->is_held ? JOB_HELD : 0));
     j->attempts = spec->attempts;
     j->priority = spec->priority;
     j->queue = v->number;
@@ -256,6 +259,10 @@ static void place(struct queue *q, struct job *j, bool first)
 {
     struct vqueue *v = vqueue_of(q, j);
 
+    if (j->flags & JOB_ASKED) {
+        act_late(q, j);
+        return;
+    }
     if (j->act.ms > clock_date().ms) {
         j->state = JOB_WAITING;
         job_timer(q, j);

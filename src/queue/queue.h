@@ -196,8 +196,6 @@ struct job_note {
 };
 struct err queue_notes(struct queue *q, const uint64_t *ids, uint32_t id_count, struct arena *a,
                        struct job_note **ret, uint32_t *count, struct when by);
-/* Makes the waiting jobs of a message due now and ends their sites' rest. *count: how many. */
-struct err queue_retry(struct queue *q, uint64_t message, uint32_t *count, struct when by);
 
 struct queue_counts {
     uint64_t jobs, due, preparing, ready, running; /* now; the rest of jobs waits */

@@ -33,6 +33,14 @@ struct record {
 
 static void post_record(struct record *r);
 
+/* The work when it is no attempt but what an operator asked for; else NULL. */
+static struct queue_work *act_of(const struct record *r)
+{
+    struct queue_work *w = queue_work_of(r->job->work);
+
+    return r->part == NULL && w->asks != NULL ? w : NULL;
+}
+
 /* ---- debts ---- */
 
 static bool is_at_work(const struct queue *q, uint64_t message)
@@ -187,19 +195,18 @@ static void finish_job(struct queue *q, struct job *j)
     uint64_t message = w->message;
     struct job_spec *specs = NULL;
     uint32_t count = w->to_count > 0 ? regroup(w, &specs) : 0;
-    bool retry = j->flags & JOB_RETRY;
+    uint8_t asked = j->flags & JOB_ASKED;
 
     job_free(q, j);
     for (uint32_t i = 0; i < count; i++) {
         struct job *next = job_new(q, message, &specs[i]);
 
-        if (retry) {
-            next->act = date_earlier(next->act, clock_date());
-        }
+        next->flags |= asked; /* while it was at work: its recipients go on as asked */
         job_place(q, next);
         pump(q, q->vqueues[next->queue]);
     }
     work_free(w);
+    asks_forget(q, message);
 }
 
 /* What was recorded is no longer the job's. */
@@ -214,10 +221,17 @@ static void finish_part(struct job *j, const struct work_part *p)
 static void finish(struct record *r)
 {
     struct queue *q = r->queue;
+    struct queue_work *act = act_of(r);
+    struct action_job *item = act != NULL ? act->item : NULL;
     bool owed = false;
 
+    if (act != NULL) {
+        act_stored(q, act);
+    }
     for (uint32_t i = 0; i < r->to_count; i++) {
-        count_result(q, &r->results[i]);
+        if (act == NULL) {
+            count_result(q, &r->results[i]);
+        }
         owed = owed || r->results[i].owed != OWED_NONE;
     }
     if (r->part != NULL) {
@@ -229,9 +243,77 @@ static void finish(struct record *r)
         owe(q, r->message);
     }
     consider(q, r->message);
+    if (item != NULL) {
+        act_answer(item, FATE_DONE); /* from here on its memory is no longer ours */
+    }
 }
 
 /* ---- the commit ---- */
+
+static bool is_same_place(const struct rcpt_state *a, const struct rcpt_state *b)
+{
+    return a->next.ms == b->next.ms && str_eq(a->site, b->site) && str_eq(a->queue, b->queue);
+}
+
+/* Whether job j, or what it will become when its results are stored, is where `s` goes. */
+static bool is_in_the_way(const struct queue *q, const struct job *j, const struct rcpt_state *s)
+{
+    if (j->state == JOB_RECORDING) {
+        for (uint32_t i = 0; i < j->work->to_count; i++) {
+            const struct rcpt_state *r = &j->work->results[i];
+
+            if (r->status == RCPT_WAITING && is_same_place(r, s)) {
+                return true;
+            }
+        }
+    }
+    return j->act.ms == s->next.ms && str_eq(str_of(j->site->name), s->site) &&
+           str_eq(str_of(q->vqueues[j->queue]->name), s->queue);
+}
+
+/* No two jobs of a message may share queue, lane, site and time (job.h): a new time moves on by a
+ * millisecond until it is alone. */
+static void keep_apart(struct queue *q, const struct job *self, struct rcpt_state *s)
+{
+    bool moved = true;
+
+    while (moved) {
+        moved = false;
+        for (struct job *j = jobs_of(q, self->message); j != NULL; j = j->sibling) {
+            if (j != self && is_in_the_way(q, j, s)) {
+                s->next = date_add(s->next, 1);
+                moved = true;
+            }
+        }
+    }
+}
+
+/* Each result becomes a change, but what an operator's action leaves as it is. */
+static void make_changes(struct record *r)
+{
+    struct queue_work *act = act_of(r);
+
+    r->count = 0;
+    for (uint32_t i = 0; i < r->to_count; i++) {
+        struct rcpt_state *s = &r->results[i];
+
+        if (act != NULL && act->keeps[i]) {
+            continue;
+        }
+        if (s->status == RCPT_WAITING) {
+            keep_apart(r->queue, r->job, s);
+        }
+        r->changes[r->count++] = (struct store_change){r->message, r->to[i], s->version - 1, s};
+    }
+}
+
+/* What was owed when the attempt began. */
+static enum report_owed owed_before(const struct record *r, uint32_t i)
+{
+    const struct parcel *p = r->job->work->parcel;
+
+    return p != NULL ? p->message.to[r->to[i]].state.owed : r->results[i].owed;
+}
 
 /* What is stored now under each change; a recipient that is final there keeps its end. */
 static struct err rebase(struct record *r)
@@ -242,11 +324,19 @@ static struct err rebase(struct record *r)
     if (e.code != OK) {
         return e;
     }
+    if (act_of(r) != NULL) {
+        act_again(act_of(r), p);
+        make_changes(r);
+        return ERR_OK;
+    }
     r->count = 0;
     for (uint32_t i = 0; i < r->to_count && r->to[i] < p->message.to_count; i++) {
         const struct rcpt_state *now = &p->message.to[r->to[i]].state;
 
         if (now->status == RCPT_WAITING) {
+            if (r->results[i].owed == owed_before(r, i)) {
+                r->results[i].owed = now->owed; /* it was told meanwhile */
+            }
             r->results[i].version = now->version + 1;
             r->changes[r->count++] = (struct store_change){r->message, r->to[i], now->version,
                                                            &r->results[i]};
@@ -276,7 +366,12 @@ static void put_away(struct record *r)
     if (!r->gives_up) {
         finish(r);
     } else if (r->part == NULL) {
+        struct action_job *item = w->item;
+
         put_back(q, r->job);
+        if (item != NULL) {
+            act_answer(item, FATE_FAILED);
+        }
     }
     if (r->part != NULL) {
         arena_done(&r->part->arena);
@@ -340,37 +435,11 @@ static void post_record(struct record *r)
     store_post(r->queue->store, &r->commit);
 }
 
-/* No two jobs of a message may share queue, lane, site and time (job.h): a new time moves on by a
- * millisecond until it is alone. */
-static void keep_apart(struct queue *q, const struct job *self, struct rcpt_state *s)
-{
-    bool moved = true;
-
-    while (moved) {
-        moved = false;
-        for (struct job *j = jobs_of(q, self->message); j != NULL; j = j->sibling) {
-            if (j != self && j->act.ms == s->next.ms && str_eq(str_of(j->site->name), s->site) &&
-                str_eq(str_of(q->vqueues[j->queue]->name), s->queue)) {
-                s->next = date_add(s->next, 1);
-                moved = true;
-            }
-        }
-    }
-}
-
 static void begin(struct record *r)
 {
     busy_begin(r->queue);
-    r->count = r->to_count;
     r->changes = mem_array(r->to_count, sizeof *r->changes);
-    for (uint32_t i = 0; i < r->to_count; i++) {
-        struct rcpt_state *s = &r->results[i];
-
-        if (s->status == RCPT_WAITING) {
-            keep_apart(r->queue, r->job, s);
-        }
-        r->changes[i] = (struct store_change){r->message, r->to[i], s->version - 1, s};
-    }
+    make_changes(r);
     if (r->count == 0) {
         put_away(r); /* the message is no longer stored, or its parts were all */
         return;

@@ -426,6 +426,7 @@ void queue_free(struct queue *q)
     chains_done(&q->messages);
     map_done(&q->texts);
     map_done(&q->debts);
+    asks_done(q);
     heap_done(&q->timers);
     heap_done(&q->debt_timers);
     heap_done(&q->rate_timers);

@@ -299,6 +299,11 @@ static void is_ready(struct queue *q, struct queue_work *w)
     struct vqueue *v = vqueue_of(q, j);
 
     move_to_site(q, j, w->site);
+    if (j->flags & JOB_ASKED) {
+        hand_leave(q, j);
+        put_back(q, j);
+        return;
+    }
     if (!may_go_on(j)) {
         hand_leave(q, j);
         put_back(q, j);

@@ -181,7 +181,23 @@ const struct schedule *decide_fallback(const struct plan *p, struct decision *re
 const struct plan_route *decide_route(const struct plan *p, const struct subject *s,
                                       struct arena *a, struct decision *ret)
 {
-    return run(p, STRATEGY_ROUTE, s, a, ret);
+    struct str name = s->recipient->state.route;
+    const struct plan_route *route;
+
+    if (name.len == 0) {
+        return run(p, STRATEGY_ROUTE, s, a, ret);
+    }
+    /* Moved there by an operator: no rule is asked, and none replaces it when it is gone. */
+    *ret = (struct decision){.status = DECIDED, .name = name, .why = STR_EMPTY};
+    route = plan_route(p, name);
+    if (route == NULL) {
+        ret->status = DECISION_FAILED;
+        ret->why = arena_printf(a, "an operator moved it to the route %.*s, which there is no more",
+                                STR_ARG(str_head(name, 80)));
+    } else {
+        ret->at = route->at;
+    }
+    return route;
 }
 
 const struct plan_connection *decide_connection(const struct plan *p, const struct subject *s,

@@ -1,26 +1,26 @@
 /* JSON that programs and servers send: whatever is read can be written, and reads the same again.
  */
-#include "admin/retry.h"
+#include "admin/request.h"
 #include "admin/view.h"
 #include "base/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
-static void try_retry(struct str in)
+static void try_request(enum request_kind kind, struct str in)
 {
     struct arena a ARENA_LOCAL = {0};
     struct buf once BUF_LOCAL = {0}, twice BUF_LOCAL = {0};
-    struct retry_request ask, again;
-    const char *why;
+    struct request ask, again;
+    struct str why;
 
-    if (!retry_read(in, &a, &ask, &why)) {
-        must(why != NULL);
+    if (!request_read(kind, in, &a, &ask, &why)) {
+        must(why.len > 0);
         return;
     }
-    must((ask.id_count > 0) + (ask.where.len > 0) + ask.all == 1);
-    retry_write(&ask, &once);
-    must(retry_read(buf_str(&once), &a, &again, &why));
-    retry_write(&again, &twice);
+    request_write(&ask, &once);
+    must(request_says(&ask, &a).len > 0);
+    must(request_read(kind, buf_str(&once), &a, &again, &why));
+    request_write(&again, &twice);
     must(str_eq(buf_str(&once), buf_str(&twice)));
 }
 
@@ -48,7 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     struct str in = {(const char *)bytes, len};
 
-    try_retry(in);
+    for (int kind = 0; kind < REQUEST_COUNT; kind++) {
+        try_request((enum request_kind)kind, in);
+    }
     try_view(in);
     return 0;
 }

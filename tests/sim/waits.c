@@ -10,6 +10,7 @@
  * Switches  other-rest: the server rests differently. one-slot: a queue has fewer slots than its
  *           mail is judged by. not-back: the host never comes back.
  */
+#include "queue/operate.h"
 #include "runtime/clock.h"
 #include "runtime/fiber.h"
 #include "runtime/random.h"
@@ -170,7 +171,10 @@ static uint64_t some_id(struct machine *m)
 static void retry_in_rest(struct machine *m)
 {
     struct waits *w = m->options.ctx;
-    uint32_t count = 0;
+    struct action again = {.kind = ACTION_RETRY};
+    uint64_t id;
+    struct operation o = {
+        .queue = m->queue, .store = m->store, .action = &again, .ids = &id, .id_count = 1};
 
     while (w->rests < 3 && fiber_sleep(when_after(1000), WHEN_NEVER).code == OK) {
         /* until the third rest */
@@ -178,10 +182,12 @@ static void retry_in_rest(struct machine *m)
     (void)fiber_sleep(when_after(MINUTE_MS), WHEN_NEVER);
     w->retried = true;
     w->retried_ms = clock_date().ms;
-    (void)queue_retry(m->queue, some_id(m), &count, WHEN_NEVER);
+    id = some_id(m);
+    must(queue_operate(&o, WHEN_NEVER).code == OK);
     (void)fiber_sleep(when_after(AT_ONCE_MS), WHEN_NEVER);
-    if (count != 1 || w->probed_ms < w->retried_ms) {
-        sim_fail(w->run, "retry of %u jobs in a rest, and nothing was tried", count);
+    if (o.recipients != 1 || w->probed_ms < w->retried_ms) {
+        sim_fail(w->run, "retry of %llu recipients in a rest, and nothing was tried",
+                 (unsigned long long)o.recipients);
     }
 }
 

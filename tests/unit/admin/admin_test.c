@@ -1,9 +1,11 @@
 #include "../unit.h"
 #include "admin/part.h"
-#include "admin/retry.h"
-#include "admin/where.h"
+#include "admin/request.h"
 #include "base/check.h"
 #include "mail/envelope.h"
+#include "queue/where.h"
+
+#define NOTHING_MEANT "no: say which messages: ids, queue, site, sender, rcpt, where; or all"
 
 static void who_may_do_what(void **state)
 {
@@ -56,44 +58,67 @@ static void who_may_do_what(void **state)
     }
 }
 
-static void a_request_to_retry_says_just_what_is_meant(void **state)
+static void a_request_says_just_what_is_meant(void **state)
 {
     static const struct {
+        enum request_kind kind;
         const char *json, *want; /* as it would be written; or "no: " and why */
     } rows[] = {
-        {"{\"all\":true}", "{\"all\":true,\"dry_run\":false}"},
-        {"{\"ids\":[\"1\",\"00000000000000ff\"],\"dry_run\":true}",
+        {REQUEST_RETRY, "{\"all\":true}", "{\"all\":true}"},
+        {REQUEST_RETRY, "{\"ids\":[\"00000000000000ff\",\"1\",\"01\"],\"dry_run\":true}",
          "{\"ids\":[\"0000000000000001\",\"00000000000000ff\"],\"dry_run\":true}"},
-        {"{\"where\":\"sender == ''\"}", "{\"where\":\"sender == ''\",\"dry_run\":false}"},
-        {"", "no: the body is not one JSON object"},
-        {"[]", "no: the body is not one JSON object"},
-        {"{\"all\":true} {}", "no: the body is not one JSON object"},
-        {"{\"all\":true,\"all\":true}", "no: the body is not one JSON object"},
-        {"{}", "no: say which messages: ids, or where, or all"},
-        {"{\"all\":false}", "no: say which messages: ids, or where, or all"},
-        {"{\"all\":true,\"where\":\"1\"}", "no: say which messages: ids, or where, or all"},
-        {"{\"all\":1}", "no: all is true or false"},
-        {"{\"all\":true,\"dry_run\":\"yes\"}", "no: dry_run is true or false"},
-        {"{\"ids\":[]}", "no: ids is a list of message ids, with at least one"},
-        {"{\"ids\":\"1\"}", "no: ids is a list of message ids, with at least one"},
-        {"{\"ids\":[1]}", "no: a message id is a text of 16 hexadecimal digits"},
-        {"{\"ids\":[\"0\"]}", "no: a message id is a text of 16 hexadecimal digits"},
-        {"{\"ids\":[\"xyz\"]}", "no: a message id is a text of 16 hexadecimal digits"},
-        {"{\"where\":\"\"}", "no: where is the text of an expression"},
-        {"{\"were\":\"1\"}", "no: there are ids, where, all and dry_run, and nothing else"},
+        {REQUEST_RETRY, "{\"where\":\"sender == ''\",\"at\":\"2026-03-03T10:00:00.000Z\"}",
+         "{\"where\":\"sender == ''\",\"at\":\"2026-03-03T10:00:00.000Z\"}"},
+        {REQUEST_HOLD,
+         "{\"queue\":\"q\",\"site\":\"a.example\",\"reason\":\"look\",\"by\":\"ann\"}",
+         "{\"queue\":\"q\",\"site\":\"a.example\",\"by\":\"ann\",\"reason\":\"look\"}"},
+        {REQUEST_HOLD, "{\"all\":true,\"quarantine\":true}", "{\"all\":true,\"quarantine\":true}"},
+        {REQUEST_RELEASE, "{\"held\":true}", "{\"held\":true}"},
+        {REQUEST_CANCEL, "{\"rcpt\":\"@a.example\",\"silent\":true}",
+         "{\"rcpt\":\"@a.example\",\"silent\":true}"},
+        {REQUEST_MOVE, "{\"sender\":\"<>\",\"to_queue\":\"slow\",\"to_route\":\"hub\"}",
+         "{\"sender\":\"<>\",\"to_queue\":\"slow\",\"to_route\":\"hub\"}"},
+        {REQUEST_RETRY, "", "no: the body is not one JSON object"},
+        {REQUEST_RETRY, "[]", "no: the body is not one JSON object"},
+        {REQUEST_RETRY, "{\"all\":true} {}", "no: the body is not one JSON object"},
+        {REQUEST_RETRY, "{\"all\":true,\"all\":true}", "no: the body is not one JSON object"},
+        {REQUEST_RETRY, "{}", NOTHING_MEANT},
+        {REQUEST_RETRY, "{\"all\":false}", NOTHING_MEANT},
+        {REQUEST_RETRY, "{\"all\":true,\"where\":\"1\"}", NOTHING_MEANT},
+        {REQUEST_RETRY, "{\"all\":1}", "no: all is true or false"},
+        {REQUEST_RETRY, "{\"all\":true,\"dry_run\":\"yes\"}", "no: dry_run is true or false"},
+        {REQUEST_RETRY, "{\"all\":true,\"at\":\"soon\"}",
+         "no: at is a date such as 2026-03-03T10:00:00.000Z"},
+        {REQUEST_RETRY, "{\"ids\":[]}", "no: ids is a list of message ids, with at least one"},
+        {REQUEST_RETRY, "{\"ids\":\"1\"}", "no: ids is a list of message ids, with at least one"},
+        {REQUEST_RETRY, "{\"ids\":[1]}", "no: a message id is a text of 16 hexadecimal digits"},
+        {REQUEST_RETRY, "{\"ids\":[\"0\"]}", "no: a message id is a text of 16 hexadecimal digits"},
+        {REQUEST_RETRY, "{\"ids\":[\"xyz\"]}",
+         "no: a message id is a text of 16 hexadecimal digits"},
+        {REQUEST_RETRY, "{\"where\":\"\"}", "no: where is the text of an expression"},
+        {REQUEST_RETRY, "{\"all\":true,\"reason\":\"x\"}",
+         "no: there is no reason here; there are ids all queue site sender rcpt where held dry_run "
+         "progress by at"},
+        {REQUEST_RESCHEDULE, "{\"were\":\"1\"}",
+         "no: there is no were here; there are ids all queue site sender rcpt where held dry_run "
+         "progress by"},
+        {REQUEST_MOVE, "{\"all\":true}", "no: say where to: to_queue, to_route"},
+        {REQUEST_PAUSE, "{\"all\":true}", "no: say the name of the pause: name"},
+        {REQUEST_PAUSE, "{\"name\":\"p\"}", NOTHING_MEANT},
+        {REQUEST_RESUME, "{\"name\":\"p\"}", "{\"name\":\"p\"}"},
     };
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct arena a ARENA_LOCAL = {0};
         struct buf got BUF_LOCAL = {0};
-        struct retry_request ask;
-        const char *why;
+        struct request ask;
+        struct str why;
 
-        if (retry_read(str_of(rows[i].json), &a, &ask, &why)) {
-            retry_write(&ask, &got);
+        if (request_read(rows[i].kind, str_of(rows[i].json), &a, &ask, &why)) {
+            request_write(&ask, &got);
         } else {
-            buf_printf(&got, "no: %s", why);
+            buf_printf(&got, "no: %.*s", STR_ARG(why));
         }
         EXPECT_STR(buf_str(&got), rows[i].want);
     }
@@ -153,7 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_may_do_what),
-        cmocka_unit_test(a_request_to_retry_says_just_what_is_meant),
+        cmocka_unit_test(a_request_says_just_what_is_meant),
         cmocka_unit_test(an_expression_chooses_recipients),
     };
 

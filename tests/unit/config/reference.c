@@ -12,6 +12,7 @@
 #include "dns/settings.h"
 #include "inbound/settings.h"
 #include "lookup/settings.h"
+#include "queue/settings.h"
 #include "strategy/settings.h"
 
 #include <stdio.h>
@@ -20,7 +21,7 @@
 static const struct setting_table *const tables[] = {
     &server_table,  &listeners_table, &admin_table,  &log_table,        &resolver_table,
     &virtual_table, &schedule_table,  &route_table,  &connection_table, &source_ip_table,
-    &tls_table,     &strategy_table,  &lookup_table,
+    &tls_table,     &strategy_table,  &lookup_table, &quarantine_table,
 };
 
 typedef void writer(const struct setting_table *const *tables, size_t count, struct buf *out);

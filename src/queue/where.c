@@ -1,4 +1,4 @@
-#include "admin/where.h"
+#include "queue/where.h"
 
 #include "base/mem.h"
 #include "runtime/fiber.h"

@@ -1,0 +1,192 @@
+#include "queue/action.h"
+
+#include "base/check.h"
+#include "strategy/strategy.h"
+
+static const char *const names[] = {"hold", "release", "retry", "cancel", "move", "reschedule"};
+
+_Static_assert(COUNT_OF(names) == ACTION_COUNT, "one name for each action");
+
+const char *action_name(enum action_kind k)
+{
+    return names[k];
+}
+
+bool action_by_name(struct str name, enum action_kind *ret)
+{
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (str_eq(name, str_of(names[i]))) {
+            *ret = (enum action_kind)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- one state ---- */
+
+static enum action_effect hold(const struct action *act, struct date now, struct rcpt_state *s)
+{
+    if (s->held_since.ms > 0) {
+        return EFFECT_NONE;
+    }
+    s->held_since = now;
+    s->held_by = act->who;
+    s->held_why = act->why;
+    s->held_drop = act->drop;
+    return EFFECT_CHANGES;
+}
+
+static void end_hold(struct rcpt_state *s)
+{
+    s->held_since = s->held_drop = (struct date){0};
+    s->held_by = s->held_why = STR_EMPTY;
+}
+
+static enum action_effect release(const struct message *m, struct date now, struct rcpt_state *s)
+{
+    int64_t held_ms = now.ms - s->held_since.ms;
+
+    if (s->held_since.ms == 0) {
+        return EFFECT_NONE;
+    }
+    held_ms = held_ms > 0 ? held_ms : 0; /* the clock may have been set back */
+    schedule_shift(s, held_ms);
+    /* Later retries, notices and expiry count from the base: it moves as well. */
+    s->hold_end = date_add(s->hold_end.ms > m->arrived.ms ? s->hold_end : m->arrived, held_ms);
+    end_hold(s);
+    return EFFECT_CHANGES;
+}
+
+static enum action_effect retry(const struct action *act, struct date now, struct rcpt_state *s)
+{
+    if (s->held_since.ms > 0) {
+        return EFFECT_HELD;
+    }
+    if (act->at.ms > 0 ? s->next.ms == act->at.ms : s->next.ms <= now.ms) {
+        return EFFECT_NONE;
+    }
+    s->next = act->at.ms > 0 ? act->at : now;
+    return EFFECT_CHANGES;
+}
+
+static enum action_effect cancel(const struct action *act, const struct message *m,
+                                 const struct recipient *r, struct date now, struct arena *a,
+                                 struct rcpt_state *s)
+{
+    bool tells = !act->is_silent && may_notify(m, r, NOTIFY_FAILURE);
+
+    end_hold(s);
+    s->status = act->is_silent ? RCPT_DROPPED : RCPT_FAILED;
+    s->owed = tells ? OWED_FAILED : OWED_NONE;
+    s->notice = DATE_NEVER;
+    s->last = (struct last_result){.error = LAST_IO,
+                                   .esc = {5, 7, 1},
+                                   .text = act->why.len > 0
+                                               ? arena_printf(a, "cancelled by an operator: %.*s",
+                                                              STR_ARG(str_head(act->why, 400)))
+                                               : STR("cancelled by an operator"),
+                                   .host = STR("localhost"),
+                                   .at = now};
+    return EFFECT_CHANGES;
+}
+
+/* Lane and hint of site, by which jobs are grouped, follow queue and route. Without a route the
+ * hint stays: preparing finds out. */
+static void settle(const struct action *act, const struct message *m, const struct recipient *r,
+                   struct date now, struct arena *a, struct rcpt_state *s)
+{
+    struct recipient changed = *r;
+    struct subject subject = {.message = m, .recipient = &changed, .facts.now = now};
+    const struct plan_route *route;
+    struct decision d;
+
+    changed.state = *s;
+    subject.facts.mx = STR_EMPTY;
+    s->lane = decide_lane(act->plan, &subject, a);
+    route = decide_route(act->plan, &subject, a, &d);
+    if (route != NULL) {
+        s->site = plan_site(route, r->address, a);
+    }
+}
+
+static enum action_effect move(const struct action *act, const struct message *m,
+                               const struct recipient *r, struct date now, struct arena *a,
+                               struct rcpt_state *s)
+{
+    bool changes = false;
+
+    if (act->queue.len > 0 && !str_eq(act->queue, s->queue)) {
+        s->queue = act->queue;
+        changes = true;
+    }
+    if (act->route.len > 0 && !str_eq(act->route, s->route)) {
+        s->route = act->route;
+        changes = true;
+    }
+    if (changes) {
+        settle(act, m, r, now, a, s);
+    }
+    return changes ? EFFECT_CHANGES : EFFECT_NONE;
+}
+
+static enum action_effect reschedule(const struct action *act, const struct message *m,
+                                     const struct recipient *r, struct date now, struct arena *a,
+                                     struct rcpt_state *s)
+{
+    struct subject subject = {.message = m, .recipient = r, .facts.now = now};
+    const struct schedule *schedule;
+    struct decision d;
+
+    if (s->held_since.ms > 0) {
+        return EFFECT_HELD;
+    }
+    subject.facts.mx = STR_EMPTY;
+    schedule = decide_schedule(act->plan, &subject, a, &d);
+    if (schedule == NULL) { /* it needs a look-up, which is not made here */
+        return EFFECT_NONE;
+    }
+    schedule_change(schedule, m->arrived, now, s);
+    s->route = STR_EMPTY;
+    settle(act, m, r, now, a, s);
+    return EFFECT_CHANGES;
+}
+
+enum action_effect action_apply(const struct action *act, const struct message *m, uint32_t index,
+                                struct date now, struct arena *a, struct rcpt_state *state)
+{
+    struct recipient now_is = m->to[index], *r = &now_is;
+    struct rcpt_state s = *state;
+    enum action_effect effect = EFFECT_NONE;
+
+    r->state = s; /* an action before this one may have changed it */
+    if (s.status != RCPT_WAITING) {
+        return EFFECT_NONE;
+    }
+    switch (act->kind) {
+    case ACTION_HOLD:
+        effect = hold(act, now, &s);
+        break;
+    case ACTION_RELEASE:
+        effect = release(m, now, &s);
+        break;
+    case ACTION_RETRY:
+        effect = retry(act, now, &s);
+        break;
+    case ACTION_CANCEL:
+        effect = cancel(act, m, r, now, a, &s);
+        break;
+    case ACTION_MOVE:
+        effect = move(act, m, r, now, a, &s);
+        break;
+    case ACTION_RESCHEDULE:
+        effect = reschedule(act, m, r, now, a, &s);
+        break;
+    case ACTION_COUNT:
+        break;
+    }
+    if (effect == EFFECT_CHANGES) {
+        *state = s;
+    }
+    return effect;
+}

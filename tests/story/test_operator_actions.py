@@ -1,0 +1,278 @@
+"""What operators do to queued mail: hold, release, retry, cancel, move, count; over restarts, and while
+it is being delivered."""
+
+import json
+import threading
+import time
+
+from client import sends_mail
+from yard import PATIENCE
+
+FOR_AN_HOUR = {"queue": {"schedule": {"remote": {"queue-name": "remote", "retry": ["1h"],
+                                                 "expire": "1d"}}}}
+
+
+def asks(yard, *words, exit=0):
+    """`postyard queue …`, its answer read."""
+    told = yard.with_config("queue", *words, "--json", timeout=60)
+    assert told.returncode == exit, (told.returncode, told.stdout, told.stderr)
+    return json.loads(told.stdout) if exit == 0 and told.stdout else told.stderr
+
+
+def waits(yard, identity, reason, seconds=PATIENCE):
+    """What `queue why` says as soon as it says `reason` of all recipients."""
+    end = time.monotonic() + seconds
+    while True:
+        found = asks(yard, "why", identity)["recipients"]
+        if all(r.get("wait", {}).get("reason") == reason for r in found):
+            return found
+        assert time.monotonic() < end, found
+        time.sleep(0.02)
+
+
+def gone(yard, identity):
+    """Waits until the message is stored no more."""
+    end = time.monotonic() + PATIENCE
+    while yard.with_config("queue", "show", identity).returncode == 0:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def deferred(yard, host, *recipients, sender="a@client.example"):
+    """A message that was refused for now, and waits for an hour."""
+    host.answers("RCPT", "450 4.2.0 not now")
+    identity = sends_mail(yard, sender, list(recipients))
+    for rcpt in recipients:
+        yard.wait("delivery_deferred", message=identity, rcpt=rcpt)
+    waits(yard, identity, "not-due")
+    host.recovers()
+    return identity
+
+
+def in_data(yard, host, *recipients):
+    """A message whose content the host has and does not answer; and what lets it answer."""
+    go_on = threading.Event()
+    host.answers("DOT", lambda line: go_on.wait(PATIENCE) and "250 2.0.0 taken", times=1)
+    identity = sends_mail(yard, "a@client.example", list(recipients))
+    host.wait_heard("DATA")
+    return identity, go_on
+
+
+def test_held_mail_waits_over_a_crash_until_it_is_released(yard, host):
+    yard.configure(FOR_AN_HOUR)
+    yard.relays(("hub.example", host)).start()
+    identity = deferred(yard, host, "b@hub.example")
+    expires = asks(yard, "show", identity)["recipients"][0]["expires"]
+
+    done = asks(yard, "hold", identity, "--reason", "looks odd")
+    assert (done["done"], done["messages"]) == (1, 1)
+    yard.wait("admin_action", name="hold", recipients=1)
+    [held] = waits(yard, identity, "held")
+    assert held["wait"]["text"] == "looks odd" and held["wait"]["by"]
+    assert held["wait"]["until"] is None
+    again = asks(yard, "hold", identity)
+    assert (again["done"], again["unchanged"]) == (0, 1)
+    assert asks(yard, "retry", identity)["held"] == 1  # it is not tried behind the hold's back
+
+    yard.crash()
+    yard.start()
+    [held] = waits(yard, identity, "held")
+    assert held["wait"]["text"] == "looks odd"
+    assert asks(yard, "list", "--held")["total"] == 1
+    assert asks(yard, "count")["held"] == 1
+
+    assert asks(yard, "release", "--held")["done"] == 1
+    [free] = waits(yard, identity, "not-due")
+    assert free["expires"] > expires  # its clocks were moved by the time it was held
+    assert asks(yard, "retry", identity)["done"] == 1
+    yard.wait("delivery_done", message=identity)
+    assert len(host.wait_mail(1)) == 1
+
+
+def test_one_recipient_of_several_is_cancelled_and_its_sender_is_told(yard, host):
+    """Q-139, Q-140: exactly that recipient; what is delivered stays delivered."""
+    yard.configure(FOR_AN_HOUR)
+    yard.relays(("hub.example", host)).start()
+    host.answers("RCPT", lambda line: "250 2.1.5 ok" if "c@hub" in line else "450 4.2.0 not now")
+    identity = sends_mail(yard, "bob@example.org",
+                          ["ann@hub.example", "nn@hub.example", "c@hub.example"])
+    yard.wait("delivery_deferred", message=identity, count=2)
+    yard.wait("delivery_done", message=identity, rcpt="c@hub.example")
+    done = asks(yard, "cancel", identity, "--rcpt", "nn@hub.example", "--reason", "sent in error")
+    assert done["done"] == 1
+    yard.wait("rcpt_cancelled", message=identity, rcpt="nn@hub.example")
+    assert "wait for nothing" in asks(yard, "cancel", identity, "--rcpt", "c@hub.example", exit=1)
+    left = {r["address"]: r["status"] for r in asks(yard, "show", identity)["recipients"]}
+    assert left == {"ann@hub.example": "waiting", "nn@hub.example": "failed",
+                    "c@hub.example": "delivered"}
+    yard.wait("report_made")
+    yard.wait("delivery_done", rcpt="bob@example.org")
+    [report] = yard.mailbox("bob@example.org")
+    assert b"sent in error" in report and b"nn@hub.example" in report
+    assert b"Final-Recipient: rfc822;ann@hub.example" not in report
+    host.recovers()
+    asks(yard, "retry", identity)
+    yard.wait("delivery_done", message=identity, rcpt="ann@hub.example")
+    assert all("nn@hub" not in line.replace("ann@hub", "") for m in host.mail for line in m.rcpt_lines)
+
+
+def test_a_silent_cancel_tells_nobody_and_the_message_is_gone(yard, host):
+    yard.configure(FOR_AN_HOUR)
+    yard.relays(("hub.example", host)).start()
+    identity = deferred(yard, host, "b@hub.example", sender="bob@example.org")
+    assert asks(yard, "cancel", "--sender", "@example.org", "--silent")["done"] == 1
+    gone(yard, identity)
+    assert "no such message" in asks(yard, "show", identity, exit=1)
+    yard.stop()
+    yard.start()
+    assert asks(yard, "count")["recipients"] == 0
+    assert not yard.seen("report_made")
+
+
+def test_a_cancel_while_the_content_is_with_the_host_is_decided_by_its_answer(yard, host):
+    """Q-142, Q-143: never both delivered and cancelled, and nothing comes back."""
+    yard.relays(("hub.example", host)).start()
+    identity, go_on = in_data(yard, host, "b@hub.example")
+    asked = asks(yard, "cancel", identity)
+    assert (asked["done"], asked["requested"]) == (0, 1)
+    go_on.set()
+    yard.wait("delivery_done", message=identity)
+    gone(yard, identity)
+    assert not yard.seen("rcpt_cancelled")
+
+
+def test_a_cancel_during_an_attempt_that_fails_takes_effect_after_it(yard, host):
+    yard.configure(FOR_AN_HOUR)
+    yard.relays(("hub.example", host)).start()
+    go_on = threading.Event()
+    host.answers("DOT", lambda line: go_on.wait(PATIENCE) and "451 4.3.0 busy", times=1)
+    identity = sends_mail(yard, "", "b@hub.example")
+    host.wait_heard("DATA")
+    assert asks(yard, "cancel", identity, "--silent")["requested"] == 1
+    go_on.set()
+    yard.wait("delivery_deferred", message=identity)
+    yard.wait("rcpt_cancelled", message=identity)
+    assert not host.mail
+
+
+def test_a_hold_during_an_attempt_holds_what_is_left(yard, host):
+    yard.configure(FOR_AN_HOUR)
+    yard.relays(("hub.example", host)).start()
+    go_on = threading.Event()
+    host.answers("RCPT", lambda line: "450 4.2.0 no" if "c@" in line else "250 2.1.5 ok")
+    host.answers("DOT", lambda line: go_on.wait(PATIENCE) and "250 2.0.0 taken", times=1)
+    identity = sends_mail(yard, "a@client.example", ["b@hub.example", "c@hub.example"])
+    host.wait_heard("DATA")
+    assert asks(yard, "hold", "--site", "to-hub-example")["requested"] == 2
+    go_on.set()
+    yard.wait("delivery_done", message=identity, rcpt="b@hub.example")
+    end = time.monotonic() + PATIENCE
+    while True:
+        left = {r["address"]: r.get("wait", {}).get("reason")
+                for r in asks(yard, "show", identity)["recipients"]}
+        if left == {"b@hub.example": None, "c@hub.example": "held"}:
+            break
+        assert time.monotonic() < end, left
+
+
+def test_a_dry_run_says_what_would_be_and_changes_nothing(yard, host):
+    yard.configure(FOR_AN_HOUR)
+    yard.relays(("hub.example", host), ("other.example", host)).start()
+    hub = deferred(yard, host, "b@hub.example", "c@hub.example")
+    other = deferred(yard, host, "b@other.example")
+    before = asks(yard, "list")
+    for words in (("hold",), ("cancel",), ("retry",), ("move", "--to-route", "mx"),
+                  ("reschedule",)):
+        would = asks(yard, *words, "--where", "rcpt_domain == 'hub.example' && queue_age >= 0s",
+                     "--dry-run")
+        assert (would["messages"], would["recipients"], would["done"]) == (1, 2, 2), words
+    assert asks(yard, "list") == before
+    assert not yard.seen("admin_action")
+    assert hub != other
+
+
+def test_mail_is_moved_to_another_queue_and_route_and_stays_there(yard, host, another_host):
+    yard.configure(FOR_AN_HOUR)
+    yard.configure({"queue": {"virtual": {"slow": {"concurrency": 1}, "remote": {"concurrency": 10}}}})
+    yard.relays(("hub.example", host), ("spare.example", another_host)).start()
+    identity = deferred(yard, host, "b@hub.example")
+    moved = asks(yard, "move", identity, "--to-queue", "slow", "--to-route", "to-spare-example")
+    assert moved["done"] == 1
+    yard.crash()
+    yard.start()
+    [waiting] = waits(yard, identity, "not-due")
+    assert waiting["queue"] == "slow" and waiting["route"] == "to-spare-example"
+    assert asks(yard, "list", "--queue", "slow")["total"] == 1   # Q-138
+    assert asks(yard, "list", "--queue", "remote")["total"] == 0
+    asks(yard, "retry", "--queue", "slow")
+    yard.wait("delivery_done", message=identity)
+    assert len(another_host.wait_mail(1)) == 1 and not host.mail
+
+
+def test_names_that_there_are_not_are_said_with_those_there_are(yard):
+    yard.start()
+    told = asks(yard, "move", "--all", "--to-queue", "fast", exit=64)
+    assert "no virtual queue fast" in told and "remote" in told
+    assert "no route out" in asks(yard, "move", "--all", "--to-route", "out", exit=64)
+    assert "to_queue" in asks(yard, "move", "--all", exit=64)
+    assert "say which" in asks(yard, "cancel", exit=64)
+    assert "where:1:" in asks(yard, "cancel", "--where", "rcpt_domian == 'x'", exit=64)
+    assert "hold" in yard.with_config("queue", "hoold").stderr
+
+
+def test_a_retry_at_a_time_is_one_attempt_then_and_gives_no_more_time(yard, host):
+    """Q-141, Q-056."""
+    yard.configure(FOR_AN_HOUR)
+    yard.relays(("hub.example", host)).start()
+    identity = deferred(yard, host, "b@hub.example")
+    [before] = asks(yard, "show", identity)["recipients"]
+    assert asks(yard, "retry", identity, "--at", "1500ms")["done"] == 1
+    [after] = asks(yard, "show", identity)["recipients"]
+    assert after["expires"] == before["expires"] and after["attempts"] == 1
+    yard.wait("delivery_done", message=identity)
+    assert len(host.wait_mail(1)) == 1
+    assert len(host.wait_heard("MAIL", 2)) == 2
+
+
+def test_a_new_schedule_is_applied_at_once_when_asked(yard, host):
+    yard.configure(FOR_AN_HOUR)
+    yard.relays(("hub.example", host)).start()
+    identity = deferred(yard, host, "b@hub.example")
+    yard.configure({"queue": {"schedule": {"remote": {"retry": ["2s"]}}}})
+    yard.signal(1)
+    yard.wait("server_reloaded")
+    assert asks(yard, "reschedule", "--queue", "remote")["done"] == 1
+    yard.wait("delivery_done", message=identity)
+
+
+def test_pages_are_pages(yard, host):
+    """Q-144."""
+    yard.configure(FOR_AN_HOUR)
+    host.answers("RCPT", "450 4.2.0 not now")
+    yard.relays(("hub.example", host)).start()
+    ids = [sends_mail(yard, "a@client.example", f"b{n}@hub.example") for n in range(25)]
+    page = asks(yard, "list", "--page", "2", "--limit", "10")
+    assert page["total"] == 25 and [i["id"] for i in page["items"]] == sorted(ids)[10:20]
+    chosen = asks(yard, "list", "--page", "3", "--limit", "10", "--where", "size > 0")
+    assert chosen["total"] == 25 and len(chosen["items"]) == 5
+
+
+def test_changes_over_tcp_need_the_token(yard, host):
+    import urllib.error
+    import urllib.request
+    yard.configure({"admin": {"token": "a-token-of-some-length"}})
+    yard.relays(("hub.example", host)).start()
+
+    def post(headers):
+        ask = urllib.request.Request(f"http://127.0.0.1:{yard.admin_port}/api/v1/queue/hold",
+                                     data=b'{"all":true,"by":"a program"}', headers=headers)
+        try:
+            with urllib.request.urlopen(ask) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as e:
+            return e.code, json.loads(e.read())
+    status, told = post({})
+    assert status == 401 and "token" in told["error"]
+    status, told = post({"Authorization": "Bearer a-token-of-some-length"})
+    assert status == 200 and told["action"] == "hold" and told["recipients"] == 0
+    yard.wait("admin_action", name="hold", by="a program")
