@@ -10,8 +10,10 @@
     closed               the server closes the connection (its last replies were said before)
     shut                 the client sends no more, but listens
     hang up              the client is gone, with a reset
-    wait 0.2             nothing is said for so long
-    quiet                nothing comes within 0.2 s
+    read                 Postyard has read all that was said
+    some                 something has come, whatever it is
+    drips TEXT           a byte of it now and then, until the other side closes
+    gone                 the other side closes, whatever it says before
 
 In server cases Postyard is S: `from 127.0.0.2` chooses where the client is, `taken 2` says how many
 messages must come out at the destination, `holds TEXT` and `lacks TEXT` what the last of them has.
@@ -21,14 +23,17 @@ must be heard, line by line (`C. ` up to the lone dot). `again` waits for its ne
 `to 2` sends to so many recipients, `size 100000` so much, `body TEXT` that text.
 """
 import re
+import select
 import socket
 import time
 
-VERBS = ("C:", "C>", "C*", "C.", "S:", "S>", "S*", "R*", "closed", "shut", "hang", "wait", "quiet",
+VERBS = ("C:", "C>", "C*", "C.", "S:", "S>", "S*", "R*", "closed", "shut", "hang", "read",
+         "some", "drips", "gone",
          "from", "taken", "holds", "lacks", "again", "result", "to", "size", "body", "utf8")
 ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.S)
 SIMPLE = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
 PATIENCE_S = 5.0
+DRIP_S = 0.2
 
 
 class Wrong(Exception):
@@ -121,16 +126,37 @@ class Wire:
         if self.buffer:
             raise Wrong(f"it said {self.buffer[:200]!r} before it closed")
 
-    def expect_quiet(self):
-        self.sock.settimeout(0.2)
-        try:
-            data = self.sock.recv(1 << 16)
-            self.buffer += data
-            raise Wrong(f"it said {data[:200]!r}" if data else "it closed the connection")
-        except socket.timeout:
-            pass
-        finally:
-            self.sock.settimeout(PATIENCE_S)
+    def expect_read(self):
+        """The system holds nothing any more that the other side has not read."""
+        ours, theirs = (f"{int.from_bytes(socket.inet_aton(ip), 'little'):08X}:{port:04X}"
+                        for ip, port in (self.sock.getsockname(), self.sock.getpeername()))
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            with open("/proc/net/tcp", encoding="ascii") as f:
+                rows = {(r[1], r[2]): r[4].split(":") for r in map(str.split, f)}
+            here, there = rows.get((ours, theirs)), rows.get((theirs, ours))
+            if not there or (int(there[1], 16) == 0 and here and int(here[0], 16) == 0):
+                return
+        raise Wrong("it does not read")
+
+    def expect_some(self):
+        if not self.buffer and not self._more():
+            raise Wrong("it closed the connection and said nothing")
+
+    def expect_gone(self):
+        while not self.is_closed and self._more():
+            self.buffer = b""
+        self.buffer = b""
+
+    def drip(self, text):
+        """Bytes come often enough for any single wait: it is the whole that takes too long."""
+        end = time.monotonic() + PATIENCE_S
+        at = 0
+        while not select.select([self.sock], [], [], DRIP_S)[0]:
+            if time.monotonic() > end:
+                raise Wrong("it goes on listening")
+            self.say(text[at:at + 1])
+            at = (at + 1) % len(text)
 
     def reset(self):
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -144,10 +170,14 @@ class Wire:
             self.sock.shutdown(socket.SHUT_WR)
         elif verb == "hang":
             self.reset()
-        elif verb == "wait":
-            time.sleep(float(rest))
-        elif verb == "quiet":
-            self.expect_quiet()
+        elif verb == "read":
+            self.expect_read()
+        elif verb == "some":
+            self.expect_some()
+        elif verb == "gone":
+            self.expect_gone()
+        elif verb == "drips":
+            self.drip(unescape(rest))
         else:
             return False
         return True
