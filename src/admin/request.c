@@ -140,7 +140,7 @@ static bool read_value(struct reading *r, const struct member *m, const json_t *
         *(bool *)at(r->ret, m) = json_is_true(v);
         break;
     case MEMBER_DATE:
-        is_good = view_date(text, at(r->ret, m));
+        is_good = date_parse_iso(text, at(r->ret, m));
         break;
     }
     if (!is_good) {

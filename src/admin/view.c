@@ -53,6 +53,9 @@ static void make_wait(const struct message *m, const struct rcpt_state *s,
     if (s->held_since.ms > 0) {
         ret->text = s->held_why;
         ret->by = s->held_by;
+    } else if (reason == WAIT_NOT_DUE && ret->text.len == 0 && s->hold_end.ms > 0 &&
+               s->attempts == 0 && s->next.ms <= s->hold_end.ms) {
+        ret->text = STR("its sender asked to hold it until then (FUTURERELEASE)");
     }
     ret->since = wait_since(m, s, reason);
     ret->until = note != NULL ? note->until : DATE_NEVER;

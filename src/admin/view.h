@@ -69,5 +69,3 @@ struct view_member {
 };
 struct err view_read_flat(struct str json, struct arena *a, struct view_member **ret,
                           size_t *count);
-/* "2026-03-03T10:00:00.000Z" as date_iso writes it, from 1970 on. */
-bool view_date(struct str s, struct date *ret);

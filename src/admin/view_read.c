@@ -54,7 +54,7 @@ static struct date date_of(const json_t *o, const char *key, struct arena *a)
 {
     struct date d;
 
-    return view_date(text_of(o, key, a), &d) ? d : DATE_NEVER;
+    return date_parse_iso(text_of(o, key, a), &d) ? d : DATE_NEVER;
 }
 
 static void read_rcpt(const json_t *o, struct arena *a, struct view_rcpt *ret)
@@ -165,48 +165,4 @@ struct err view_read_flat(struct str json, struct arena *a, struct view_member *
     }
     json_decref(root);
     return is_good ? ERR_OK : err_of(ERR_SYNTAX);
-}
-
-/* ---- dates ---- */
-
-/* `width` digits at *at, which moves past them and the byte `then` behind. */
-static bool digits(struct str s, size_t *at, size_t width, char then, int64_t *ret)
-{
-    uint64_t n;
-
-    if (s.len < *at + width + 1 || !str_to_u64(str_head(str_skip(s, *at), width), &n) ||
-        s.ptr[*at + width] != then) {
-        return false;
-    }
-    *ret = (int64_t)n;
-    *at += width + 1;
-    return true;
-}
-
-/* Days since 1970-01-01 in the Gregorian calendar; years begin in March here, so that the leap day
- * is their last. */
-static int64_t days_of(int64_t year, int64_t month, int64_t day)
-{
-    int64_t y = month <= 2 ? year - 1 : year, m = (month + 9) % 12;
-
-    return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
-}
-
-bool view_date(struct str s, struct date *ret)
-{
-    int64_t year, month, day, hour, minute, second, ms;
-    size_t at = 0;
-
-    if (!digits(s, &at, 4, '-', &year) || !digits(s, &at, 2, '-', &month) ||
-        !digits(s, &at, 2, 'T', &day) || !digits(s, &at, 2, ':', &hour) ||
-        !digits(s, &at, 2, ':', &minute) || !digits(s, &at, 2, '.', &second) ||
-        !digits(s, &at, 3, 'Z', &ms) || at != s.len) {
-        return false;
-    }
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
-        second > 60) {
-        return false;
-    }
-    ret->ms = (((days_of(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) * 1000 + ms;
-    return true;
 }

@@ -70,3 +70,5 @@ enum { DATE_MAIL_BYTES = 32, DATE_ISO_BYTES = 25 };
 struct str date_mail(struct date d, char at[DATE_MAIL_BYTES]);
 /* "2026-03-03T10:00:00.000Z" (RFC 3339). */
 struct str date_iso(struct date d, char at[DATE_ISO_BYTES]);
+/* The date-time of RFC 3339, whole: fraction and offset as it allows, years 1970 to 9999. */
+bool date_parse_iso(struct str text, struct date *ret);

@@ -54,7 +54,7 @@ static bool read_time(struct queue_command *q, const char *option, struct str gi
 {
     int64_t ms;
 
-    if (given.len == 0 || view_date(given, ret)) {
+    if (given.len == 0 || date_parse_iso(given, ret)) {
         return true;
     }
     if (duration_parse(given, &ms) == UNITS_OK) {

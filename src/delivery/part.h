@@ -60,6 +60,7 @@ enum outcome_kind {
 struct outcome {
     enum outcome_kind kind;
     bool is_relayed; /* of DONE: the peer takes no DSN parameters (PY-42) */
+    bool is_untimed; /* of DONE: the peer takes no DELIVERBY */
     bool is_local;   /* of DONE: final delivery */
     bool is_ours;    /* of LATER: our own fault; the host is not blamed */
     bool is_last;    /* of LATER: the content was sent; no other host is asked in this attempt */

@@ -101,6 +101,7 @@ static struct err write_notice(struct telling *t, struct buf *text, struct when 
     n->arrived = d.at;
     n->source = SOURCE_DSN;
     n->is_trusted = true;
+    n->priority = m->priority; /* RFC 6710 section 6: news travels as its cause did */
     n->sender = STR_EMPTY;
     n->envid = n->client_ip = n->client_name = n->listener = n->authenticated_as = STR_EMPTY;
     n->smtputf8 = n->utf8_headers = t->facts.smtputf8;

@@ -159,6 +159,16 @@ static void fail_for_now(struct job *j, const struct recipient *r, struct rcpt_s
     j->l->deferred++;
 }
 
+/* RFC 2852: a relay is told where it is to be traced, or where the next host does not watch the
+ * time. NOTIFY, where it was given, must allow news of something other than failure. */
+static bool tells_relay(const struct message *m, const struct recipient *r, const struct outcome *o)
+{
+    bool wanted = m->by != BY_NONE && (m->by_trace || o->is_untimed);
+
+    return wanted && o->code != 0 && !o->is_local && has_somebody_to_tell(m) &&
+           (r->notify == 0 || (r->notify & (NOTIFY_SUCCESS | NOTIFY_DELAY)) != 0);
+}
+
 static void done(struct job *j, const struct recipient *r, const struct outcome *o,
                  struct rcpt_state *s, int64_t duration_us)
 {
@@ -169,6 +179,9 @@ static void done(struct job *j, const struct recipient *r, const struct outcome 
     s->owed = OWED_NONE;
     if (may_notify(m, r, NOTIFY_SUCCESS)) {
         s->owed = o->is_local ? OWED_DELIVERED : o->is_relayed ? OWED_RELAYED : OWED_NONE;
+    }
+    if (s->owed == OWED_NONE && tells_relay(m, r, o)) {
+        s->owed = OWED_RELAYED;
     }
     tell(&ev_delivery_done, m, r, s, duration_us);
     j->l->delivered++;

@@ -2,6 +2,7 @@
  * transact: one transaction with the host at hand, and what its answers mean for each recipient.
  */
 #include "delivery/run_part.h"
+#include "runtime/clock.h"
 
 static struct err content_read(void *ctx, uint64_t offset, struct str *ret, struct when by)
 {
@@ -25,6 +26,8 @@ static const struct {
     [CLIENT_LACKS_UTF8] = {"5.6.7", "the host takes no addresses or header fields in UTF-8 "
                                     "(SMTPUTF8)"},
     [CLIENT_LACKS_SIZE] = {"5.3.4", "the message is larger than the host says it takes"},
+    [CLIENT_LACKS_TIME] = {"5.3.3", "the host does not promise delivery within the time that the "
+                                    "sender has given (DELIVERBY)"},
 };
 
 /* Haste saves a round trip and leaves more in doubt when a host breaks the protocol: so only at the
@@ -32,6 +35,14 @@ static const struct {
 static bool is_hasty(const struct run *r)
 {
     return r->link->is_warm && job_recipient(r->j, 0)->state.attempts == 0;
+}
+
+/* Whole ones, rounded down: never more than there is. */
+static int64_t seconds_left(struct date by)
+{
+    int64_t ms = by.ms - clock_date().ms;
+
+    return ms >= 0 ? ms / 1000 : -((999 - ms) / 1000);
 }
 
 void run_fill_mail(struct run *r, struct client_mail *m)
@@ -43,6 +54,10 @@ void run_fill_mail(struct run *r, struct client_mail *m)
                               .ret = from->ret,
                               .body = from->body,
                               .smtputf8 = from->smtputf8,
+                              .priority = from->priority,
+                              .by = from->by,
+                              .by_trace = from->by_trace,
+                              .by_s = from->by != BY_NONE ? seconds_left(from->by_date) : 0,
                               .hasty = is_hasty(r),
                               .size = from->size,
                               .content = content_read,
@@ -101,6 +116,7 @@ static struct outcome outcome_of_fate(struct run *r, const struct client_mail *m
         o.error = LAST_NONE;
         o.is_local = r->link->key.lmtp;
         o.is_relayed = !(r->link->client.offers & CLIENT_DSN);
+        o.is_untimed = !(r->link->client.offers & CLIENT_DELIVERBY);
         return o;
     case CLIENT_REFUSED:
         o.kind = to->code / 100 == 5 && to->code != CLIENT_OUT_OF_STEP ? OUTCOME_FAILED

@@ -24,6 +24,12 @@ void intake_mail(struct intake *t, const struct mail_args *mail)
     m->envid = arena_dup(a, mail->envid);
     m->ret = mail->ret;
     m->smtputf8 = mail->smtputf8;
+    m->by = mail->by;
+    m->by_trace = mail->by_trace;
+    m->priority = mail->priority;
+    t->by_s = mail->by_s;
+    t->hold_s = mail->hold_s;
+    t->hold_until = mail->hold_until;
     m->source = SOURCE_UNAUTHENTICATED;
 }
 
@@ -89,6 +95,8 @@ struct buf *intake_data(struct intake *t, struct trace *trace)
 
     m->id = store_new_id(t->place->store);
     m->arrived = clock_date();
+    m->by_date = m->by != BY_NONE ? date_add(m->arrived, (int64_t)t->by_s * 1000)
+                                  : (struct date){0};
     trace->id = m->id;
     trace->at = m->arrived;
     trace->is_utf8 = m->smtputf8;
@@ -230,6 +238,13 @@ static void add_before(struct intake *t, bool submission, struct str hostname)
     }
 }
 
+/* When FUTURERELEASE lets it go; 0: at once. */
+static struct date hold_end(const struct intake *t)
+{
+    return t->hold_s > 0 ? date_add(t->parcel->message.arrived, (int64_t)t->hold_s * 1000)
+                         : t->hold_until;
+}
+
 /* From here on the message does not change. */
 static void complete(struct intake *t, const struct content *content)
 {
@@ -247,6 +262,9 @@ static void complete(struct intake *t, const struct content *content)
     m->to = arena_array(&p->arena, t->to_count, sizeof *m->to);
     memcpy(m->to, t->to, t->to_count * sizeof *m->to);
     m->to_count = t->to_count;
+    for (uint32_t i = 0; i < m->to_count; i++) {
+        m->to[i].state.hold_end = hold_end(t);
+    }
     parcel_settle(p);
 }
 

@@ -48,8 +48,11 @@ struct intake {
     struct recipient *to;
     uint32_t to_count, to_size, commands; /* commands: RCPTs that were taken */
     struct map known;                     /* addresses, when there are many */
-    struct str for_address;               /* of the first RCPT */
-    uint64_t held;                        /* our part of place->held */
+    int32_t by_s;
+    uint32_t hold_s;
+    struct date hold_until;
+    struct str for_address; /* of the first RCPT */
+    uint64_t held;          /* our part of place->held */
 };
 
 void intake_mail(struct intake *t, const struct mail_args *mail);

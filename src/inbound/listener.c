@@ -140,6 +140,7 @@ static void welcome(struct door *d, struct guest *g)
     s->id = ++in->sessions_ever;
     s->submission = d->submission;
     s->starttls = d->starttls;
+    s->wishes = d->wishes;
     memcpy(s->listener, d->name, sizeof s->listener);
     s->worker = least_loaded(in);
     s->worker->count++;
@@ -199,6 +200,7 @@ static void door_settings(struct door *d, const struct config_object *o)
     memcpy(d->name, o->name.ptr, o->name.len);
     d->submission = l->submission;
     d->starttls = l->starttls;
+    d->wishes = l->wishes;
     d->wanted = true;
 }
 

@@ -45,6 +45,7 @@ struct door {
     struct addr bind;   /* as configured */
     char name[NAME_BYTES_MAX + 1];
     enum submission submission;
+    struct wishes wishes;
     bool starttls;
     bool wanted; /* by the configuration that is being taken up */
 };
@@ -85,6 +86,7 @@ struct session {
     uint64_t id;
     char listener[NAME_BYTES_MAX + 1];
     enum submission submission;
+    struct wishes wishes;
     bool starttls, counted;
 
     struct stream *stream;

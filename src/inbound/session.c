@@ -13,6 +13,21 @@
 
 static const int64_t ask_ms = 600000; /* RFC 5321 section 4.5.3.2.6: clients wait ten minutes */
 
+static bool may_wish(enum wishers who, bool trusted)
+{
+    return who == WISHERS_ALL || (who == WISHERS_TRUSTED && trusted);
+}
+
+static unsigned extensions_for(const struct wishes *w, bool trusted)
+{
+    unsigned offered = 0;
+
+    offered |= may_wish(w->future_release, trusted) ? OFFER_FUTURERELEASE : 0;
+    offered |= may_wish(w->deliver_by, trusted) ? OFFER_DELIVERBY : 0;
+    offered |= may_wish(w->mt_priority, trusted) ? OFFER_MT_PRIORITY : 0;
+    return offered;
+}
+
 static void take_policy(struct session *s)
 {
     const struct server_settings *limits;
@@ -28,6 +43,9 @@ static void take_policy(struct session *s)
         .hostname = s->policy->hostname,
         .tls = s->starttls ? s->policy->tls : NULL,
         .size_max = limits->message_bytes_max,
+        .extensions = extensions_for(&s->wishes, s->trusted),
+        .hold_s_max = (uint32_t)(limits->hold_ms_max / 1000),
+        .deliver_by_s_min = (uint32_t)((limits->deliver_by_ms_min + 999) / 1000),
         .line_bytes_max = (uint32_t)limits->line_bytes_max,
         .errors_max = limits->errors_max,
         .refusals_max = limits->refusals_max,

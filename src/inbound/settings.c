@@ -13,6 +13,9 @@ static const struct setting server_rows[] = {
 static const struct setting_choice submissions[] = {
     {"auto", SUBMISSION_AUTO}, {"true", SUBMISSION_TRUE}, {"false", SUBMISSION_FALSE}, {NULL, 0}};
 
+static const struct setting_choice wishers[] = {
+    {"trusted", WISHERS_TRUSTED}, {"all", WISHERS_ALL}, {"never", WISHERS_NONE}, {NULL, 0}};
+
 #define SETTINGS_OF struct listener_settings
 static const struct setting listener_rows[] = {
 #include "inbound/settings_listener.def"

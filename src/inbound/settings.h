@@ -22,6 +22,7 @@ struct server_settings {
 
     uint32_t sessions_max, sessions_per_address;
     uint64_t message_bytes_max, header_bytes_max;
+    int64_t hold_ms_max, deliver_by_ms_min; /* the latter 0: none */
     uint32_t recipients_max, received_max;
     uint64_t line_bytes_max;
     uint32_t errors_max, refusals_max, commands_max;
@@ -30,10 +31,18 @@ struct server_settings {
 
 enum submission { SUBMISSION_AUTO, SUBMISSION_TRUE, SUBMISSION_FALSE };
 
+/* Who may wish for something. */
+enum wishers { WISHERS_TRUSTED, WISHERS_ALL, WISHERS_NONE };
+
+struct wishes {
+    enum wishers future_release, deliver_by, mt_priority;
+};
+
 struct listener_settings {
     struct addr_list bind;
     enum submission submission;
     bool starttls;
+    struct wishes wishes;
 };
 
 extern const struct setting_table server_table;

@@ -169,6 +169,11 @@ static void put_status_part(struct buf *out, const struct dsn *d, const struct p
     buf_put(out, STR("Arrival-Date: "));
     buf_put(out, date_mail(m->arrived, date));
     buf_put(out, STR("\r\n"));
+    if (m->by_date.ms > 0) {
+        buf_put(out, STR("Deliver-By-Date: "));
+        buf_put(out, date_mail(m->by_date, date));
+        buf_put(out, STR("\r\n"));
+    }
     for (uint32_t i = 0; i < m->to_count; i++) {
         if (m->to[i].state.owed != OWED_NONE) {
             dsn_put_fields(out, d, &m->to[i], p->utf8);

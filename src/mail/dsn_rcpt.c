@@ -14,7 +14,7 @@ static const struct outcome {
 } outcomes[] = {
     {OWED_DELIVERED, 2, STR_INIT("delivered"), STR_INIT("Your message was delivered to:")},
     {OWED_RELAYED, 2, STR_INIT("relayed"),
-     STR_INIT("Your message was handed on, to a server that sends no reports, for:")},
+     STR_INIT("Your message was handed on to a server that may send no report of its own, for:")},
     {OWED_DELAYED, 4, STR_INIT("delayed"),
      STR_INIT("Your message could not be delivered yet. You need not send it again: we go on\r\n"
               "trying to reach:")},
@@ -49,9 +49,31 @@ static const struct outcome *outcome_of(enum report_owed owed)
     never("asked about a recipient that is owed nothing");
 }
 
-struct enhanced dsn_status(const struct rcpt_state *s)
+/* The time of DELIVERBY has passed, and that is what is told. */
+static bool is_too_late(const struct dsn *d, const struct rcpt_state *s)
+{
+    switch (s->owed) {
+    case OWED_FAILED:
+        return s->deadline.ms > 0 && s->deadline.ms <= d->at.ms && s->last.code / 100 != 5 &&
+               (s->last.esc.class != 5 || s->last.error == LAST_IO);
+    case OWED_DELAYED:
+        return s->by_notice.ms > 0 && s->by_notice.ms <= d->at.ms;
+    case OWED_NONE:
+    case OWED_DELIVERED:
+    case OWED_RELAYED:
+        break;
+    }
+    return false;
+}
+
+static struct enhanced status_of(const struct dsn *d, const struct rcpt_state *s)
 {
     const struct last_result *last = &s->last;
+
+    if (is_too_late(d, s)) {
+        return (struct enhanced){s->owed == OWED_FAILED ? 5 : 4, 4, 7};
+    }
+
     uint8_t class = outcome_of(s->owed)->class;
     uint16_t code = last->code;
     /* A temporary failure may have been the last word when time ran out. */
@@ -110,7 +132,9 @@ static void put_person(struct buf *out, const struct dsn *d, const struct recipi
         buf_put(out, date_mail(r->state.expires, date));
         buf_put(out, STR("\r\n"));
     }
-    if (r->state.owed == OWED_FAILED && dsn_status(&r->state).class == 4) {
+    if (is_too_late(d, &r->state)) {
+        buf_put(out, STR("      The time that was given for its delivery is over.\r\n"));
+    } else if (r->state.owed == OWED_FAILED && status_of(d, &r->state).class == 4) {
         buf_put(out, STR("      The time for trying is over.\r\n"));
     }
 }
@@ -153,7 +177,7 @@ void dsn_put_fields(struct buf *out, const struct dsn *d, const struct recipient
 {
     const struct rcpt_state *s = &r->state;
     const struct outcome *outcome = outcome_of(s->owed);
-    struct enhanced status = dsn_status(s);
+    struct enhanced status = status_of(d, s);
 
     buf_put(out, STR("\r\n"));
     if (r->orcpt.len > 0) {

@@ -18,5 +18,3 @@
 void dsn_put_people(struct buf *out, const struct dsn *d, bool utf8);
 /* The fields of one recipient, after the empty line that sets it off. */
 void dsn_put_fields(struct buf *out, const struct dsn *d, const struct recipient *r, bool utf8);
-/* The code of the Status field. */
-struct enhanced dsn_status(const struct rcpt_state *s);

@@ -2,8 +2,8 @@
  * envelope: a message as the queue knows it: who sent it, to whom, and what became of each.
  *
  * Source    RFC 5321 (paths), RFC 3461 (RET, ENVID, NOTIFY, ORCPT), RFC 6152 and 3030 (BODY),
- *           RFC 6531 (SMTPUTF8).
- * Owns      Nothing: all text lives in whoever's arena the struct was filled from.
+ *           RFC 6531 (SMTPUTF8), RFC 2852 (DELIVERBY), RFC 4865 (FUTURERELEASE), RFC 6710
+ * (MT-PRIORITY). Owns      Nothing: all text lives in whoever's arena the struct was filled from.
  * Limits    Sizes from strangers were limited where they entered (smtp/, inbound/).
  *
  * The accepted bytes and struct message never change after acceptance. struct rcpt_state is what
@@ -35,6 +35,9 @@ enum body_class {
 };
 
 enum dsn_ret { RET_NONE, RET_FULL, RET_HDRS };
+
+/* What DELIVERBY asks for when the time has come (RFC 2852). */
+enum by_mode { BY_NONE, BY_NOTIFY, BY_RETURN };
 
 /* NOTIFY as a set; 0 means that the client gave none, which is not the same as the default. */
 enum { NOTIFY_SUCCESS = 1, NOTIFY_FAILURE = 2, NOTIFY_DELAY = 4, NOTIFY_NEVER = 8 };
@@ -92,7 +95,8 @@ struct rcpt_state {
     struct date expires;    /* DATE_NEVER when counted by attempts */
     uint16_t attempts_max;  /* 0 when counted by time */
     struct date hold_end;   /* FUTURERELEASE; 0 for none */
-    struct date deadline;   /* DELIVERBY; DATE_NEVER for none */
+    struct date deadline;   /* DELIVERBY in mode R; DATE_NEVER for none */
+    struct date by_notice;  /* DELIVERBY in mode N: the only notice wanted; 0 for none */
     struct date held_since; /* 0: not held; while held its clocks stand still */
     struct str held_by, held_why;
     struct date held_drop; /* a quarantine: when it is dropped; 0: never */
@@ -123,6 +127,9 @@ struct message {
     bool utf8_headers; /* the header section is not ASCII */
     enum body_class body;
     int8_t priority;                   /* MT-PRIORITY, -9 to 9 */
+    enum by_mode by;                   /* DELIVERBY */
+    bool by_trace;                     /* each relay on the way is to be reported */
+    struct date by_date;               /* by when; 0 without DELIVERBY */
     struct str client_ip, client_name; /* address and HELO name; empty for our own mail */
     struct str listener;
     struct str authenticated_as;

@@ -1,16 +1,8 @@
 #include "mail/params.h"
 
 #include "base/check.h"
+#include "mail/params_part.h"
 #include "mail/xtext.h"
-
-/* What a parameter's function may look at and fill. */
-struct target {
-    struct arena *arena;
-    struct mail_args *mail; /* one of the two */
-    struct rcpt_args *rcpt;
-    unsigned offered;
-    bool raw; /* values may hold UTF-8 */
-};
 
 struct param {
     struct str name;
@@ -18,7 +10,7 @@ struct param {
     enum refusal (*take)(struct target *t, struct str value, bool has_value);
 };
 
-enum { PARAMS_MAX = 8 };
+enum { PARAMS_MAX = 16 };
 
 static enum refusal take_size(struct target *t, struct str value, bool has_value)
 {
@@ -184,6 +176,10 @@ static const struct param mail_table[] = {
     {STR_INIT("RET"), OFFER_DSN, take_ret},
     {STR_INIT("ENVID"), OFFER_DSN, take_envid},
     {STR_INIT("AUTH"), OFFER_AUTH, take_auth},
+    {STR_INIT("HOLDFOR"), OFFER_FUTURERELEASE, param_hold_for},
+    {STR_INIT("HOLDUNTIL"), OFFER_FUTURERELEASE, param_hold_until},
+    {STR_INIT("BY"), OFFER_DELIVERBY, param_by},
+    {STR_INIT("MT-PRIORITY"), OFFER_MT_PRIORITY, param_priority},
 };
 
 static const struct param rcpt_table[] = {

@@ -3,7 +3,8 @@
  *
  * Source    RFC 5321 sections 4.1.1.2, 4.1.1.3 and 4.1.2; RFC 1870 (SIZE), RFC 6152 and 3030
  *           (BODY), RFC 6531 (SMTPUTF8), RFC 3461 section 4 and RFC 6533 (RET, ENVID, NOTIFY,
- *           ORCPT), RFC 4954 section 5 (AUTH).
+ *           ORCPT), RFC 4954 section 5 (AUTH), RFC 4865 (HOLDFOR, HOLDUNTIL), RFC 2852 (BY), RFC
+ *           6710 (MT-PRIORITY); rules PY-17, PY-18.
  * Owns      Nothing. Decoded text lives in the caller's arena; `culprit` is part of the argument.
  * Limits    ENVID 100 octets decoded, ORCPT 500 octets (RFC 3461 section 4.2 and 4.4).
  * Errors    enum refusal. *ret holds an answer only on REFUSAL_NONE; on any other, `culprit` names
@@ -32,10 +33,14 @@ enum {
     OFFER_BINARYMIME = 4,
     OFFER_SMTPUTF8 = 8,
     OFFER_DSN = 16,
-    OFFER_AUTH = 32
+    OFFER_AUTH = 32,
+    OFFER_FUTURERELEASE = 64,
+    OFFER_DELIVERBY = 128,
+    OFFER_MT_PRIORITY = 256
 };
 
 enum { ENVID_BYTES_MAX = 100, ORCPT_BYTES_MAX = 500 };
+enum { PARAM_SECONDS_MAX = 999999999 }; /* nine digits: RFC 4865 section 4, RFC 2852 section 4 */
 
 struct mail_args {
     struct path from;
@@ -44,8 +49,14 @@ struct mail_args {
     enum body_class body; /* what the client claims; 7BIT without BODY= */
     bool smtputf8;
     enum dsn_ret ret;
-    struct str envid; /* decoded; empty: none */
-    struct str auth;  /* decoded; empty for AUTH=<> */
+    struct str envid;       /* decoded; empty: none */
+    struct str auth;        /* decoded; empty for AUTH=<> */
+    uint32_t hold_s;        /* HOLDFOR; 0: none */
+    struct date hold_until; /* HOLDUNTIL; 0: none. Never both */
+    enum by_mode by;
+    int32_t by_s; /* at least 1 for BY_RETURN */
+    bool by_trace;
+    int8_t priority;
     struct str culprit;
 };
 

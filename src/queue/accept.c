@@ -57,7 +57,10 @@ static bool fill_state(struct queue *q, const struct plan *plan, const struct me
 
     to->state.version = 1;
     to->state.status = RCPT_WAITING;
-    to->state.deadline = DATE_NEVER;
+    to->state.deadline = m->by == BY_RETURN ? m->by_date : DATE_NEVER;
+    /* A time that was over on arrival was told of by the host that saw it pass. */
+    to->state.by_notice.ms = m->by == BY_NOTIFY && m->by_date.ms > m->arrived.ms ? m->by_date.ms
+                                                                                 : 0;
     schedule = ask_schedule(plan, &s, &asking, a, &d, by);
     if (schedule == NULL) {
         return false;

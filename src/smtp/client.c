@@ -85,6 +85,9 @@ static void offer_add(struct client *c, struct str line)
             if (offers[i].bit == CLIENT_SIZE && !str_to_u64(str_trim(rest), &c->size_max)) {
                 c->size_max = 0;
             }
+            if (offers[i].bit == CLIENT_DELIVERBY && !str_to_u64(str_trim(rest), &c->by_s_min)) {
+                c->by_s_min = 0;
+            }
         }
     }
     if (str_eq_nocase(keyword, STR("AUTH"))) {
@@ -136,6 +139,7 @@ struct err client_hello(struct client *c, bool *ret, struct when by)
     c->offers = 0;
     c->mechanisms = 0;
     c->size_max = 0;
+    c->by_s_min = 0;
     c->rcpts_max = 0;
     c->needs_reset = false;
     e = hello_with(c, c->lmtp ? STR("LHLO") : STR("EHLO"), by);

@@ -39,7 +39,9 @@ enum {
     CLIENT_SMTPUTF8 = 32,
     CLIENT_DSN = 64,
     CLIENT_STARTTLS = 128,
-    CLIENT_EXTENDED = 256 /* it understood EHLO or LHLO */
+    CLIENT_EXTENDED = 256, /* it understood EHLO or LHLO */
+    CLIENT_DELIVERBY = 512,
+    CLIENT_MT_PRIORITY = 1024
 };
 
 enum client_mechanism {
@@ -78,6 +80,7 @@ struct client {
     unsigned offers;
     unsigned mechanisms; /* set of 1 << enum client_mechanism: offered, and known to us */
     uint64_t size_max;   /* 0: none told */
+    uint64_t by_s_min;   /* of DELIVERBY; 0: none told */
     uint32_t rcpts_max;  /* RCPTMAX of LIMITS; 0: none told */
     bool over;           /* nothing more may be said but a farewell */
     struct reply said;
@@ -131,8 +134,12 @@ struct client_mail {
     enum dsn_ret ret;
     enum body_class body;
     bool smtputf8;
-    bool hasty; /* a small content may leave before RCPT is answered: only where the connection is
-                   known to be alive */
+    int8_t priority;
+    enum by_mode by;
+    bool by_trace;
+    int64_t by_s; /* left now, when by is not BY_NONE */
+    bool hasty;   /* a small content may leave before RCPT is answered: only where the connection is
+                     known to be alive */
     uint64_t size;
     /* A run of content from offset on, at least one byte; valid until the next call. */
     struct err (*content)(void *ctx, uint64_t offset, struct str *ret, struct when by);
@@ -152,7 +159,8 @@ enum client_lack {
     CLIENT_LACKS_BINARY,
     CLIENT_LACKS_8BIT,
     CLIENT_LACKS_UTF8,
-    CLIENT_LACKS_SIZE
+    CLIENT_LACKS_SIZE,
+    CLIENT_LACKS_TIME /* it does not promise DELIVERY by then: RFC 2852 forbids mode R to go on */
 };
 enum client_lack client_lacks(const struct client *c, const struct client_mail *m,
                               bool utf8_headers);

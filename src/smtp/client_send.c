@@ -36,6 +36,10 @@ enum client_lack client_lacks(const struct client *c, const struct client_mail *
     if (m->body == BODY_8BIT && !(c->offers & CLIENT_8BITMIME)) {
         return CLIENT_LACKS_8BIT;
     }
+    if (m->by == BY_RETURN && !c->lmtp &&
+        (!(c->offers & CLIENT_DELIVERBY) || m->by_s < 1 || m->by_s < (int64_t)c->by_s_min)) {
+        return CLIENT_LACKS_TIME;
+    }
     if (c->size_max > 0 && m->size > c->size_max) {
         return CLIENT_LACKS_SIZE;
     }
@@ -71,6 +75,25 @@ static struct err address_put(struct buf *out, struct str address)
     return ERR_OK;
 }
 
+/* What its sender wished, as far as the peer knows how to grant it (PY-15). */
+static void wishes_put(struct client *c, const struct client_mail *m)
+{
+    if (m->by != BY_NONE && (c->offers & CLIENT_DELIVERBY)) {
+        int64_t s = m->by_s > PARAM_SECONDS_MAX    ? PARAM_SECONDS_MAX
+                    : m->by_s < -PARAM_SECONDS_MAX ? -PARAM_SECONDS_MAX
+                                                   : m->by_s;
+
+        buf_put(&c->out, STR(" BY="));
+        buf_num(&c->out, s);
+        buf_put(&c->out, m->by == BY_RETURN ? STR(";R") : STR(";N"));
+        buf_put(&c->out, m->by_trace ? STR("T") : STR_EMPTY);
+    }
+    if (m->priority != 0 && (c->offers & CLIENT_MT_PRIORITY)) {
+        buf_put(&c->out, STR(" MT-PRIORITY="));
+        buf_num(&c->out, m->priority);
+    }
+}
+
 static struct err mail_put(struct client *c, const struct client_mail *m)
 {
     struct err e;
@@ -100,6 +123,7 @@ static struct err mail_put(struct client *c, const struct client_mail *m)
         buf_put(&c->out, STR(" ENVID="));
         xtext_encode(&c->out, m->envid);
     }
+    wishes_put(c, m);
     buf_put(&c->out, STR("\r\n"));
     return ERR_OK;
 }

@@ -7,6 +7,8 @@
 #include "smtp/server_part.h"
 #include "tls/tls.h"
 
+#include <stdio.h>
+
 /* What is thrown away of one over-long line before the session is given up. */
 static const uint64_t skip_bytes_max = 1024 * 1024;
 
@@ -80,6 +82,31 @@ static struct err offer(struct server *s, bool more, const char *what, struct wh
     return e.code ? e : stream_put(s->stream, STR("\r\n"), by);
 }
 
+/* What a sender may wish for its message: not offered to everyone. */
+static struct err offer_wishes(struct server *s, struct when by)
+{
+    const struct server_options *o = &s->options;
+    char line[80], date[DATE_ISO_BYTES];
+    struct err e = ERR_OK;
+
+    if (o->extensions & OFFER_FUTURERELEASE) {
+        struct date last = date_add(clock_date(), (int64_t)o->hold_s_max * 1000);
+        struct str text = str_head(date_iso(last, date), DATE_ISO_BYTES - 6); /* without ".000Z" */
+
+        snprintf(line, sizeof line, "FUTURERELEASE %u %.*sZ", o->hold_s_max, STR_ARG(text));
+        e = offer(s, true, line, by);
+    }
+    if ((o->extensions & OFFER_DELIVERBY) && !e.code) {
+        snprintf(line, sizeof line, o->deliver_by_s_min > 0 ? "DELIVERBY %u" : "DELIVERBY",
+                 o->deliver_by_s_min);
+        e = offer(s, true, line, by);
+    }
+    if ((o->extensions & OFFER_MT_PRIORITY) && !e.code) {
+        e = offer(s, true, "MT-PRIORITY", by);
+    }
+    return e;
+}
+
 static struct err offer_all(struct server *s, struct when by)
 {
     static const char *const always[] = {"PIPELINING", "8BITMIME",   "SMTPUTF8",
@@ -96,6 +123,7 @@ static struct err offer_all(struct server *s, struct when by)
     if (s->options.tls != NULL && !s->is_tls && !e.code) {
         e = offer(s, true, "STARTTLS", by);
     }
+    e = e.code ? e : offer_wishes(s, by);
     buf_clear(&line);
     buf_printf(&line, "SIZE %llu", (unsigned long long)s->options.size_max);
     buf_byte(&line, '\0');
@@ -105,8 +133,34 @@ static struct err offer_all(struct server *s, struct when by)
 /* What MAIL and RCPT may carry: what EHLO has offered. */
 static unsigned offered(const struct server *s)
 {
-    return s->extended ? OFFER_SIZE | OFFER_8BITMIME | OFFER_BINARYMIME | OFFER_SMTPUTF8 | OFFER_DSN
+    return s->extended ? OFFER_SIZE | OFFER_8BITMIME | OFFER_BINARYMIME | OFFER_SMTPUTF8 |
+                             OFFER_DSN | s->extensions
                        : 0;
+}
+
+/* What EHLO has told the bounds of; ANSWER_OK when all is within. */
+static enum answer_row bounds_check(const struct server *s, const struct mail_args *mail)
+{
+    const struct server_options *o = &s->options;
+    int64_t hold_ms = (int64_t)mail->hold_s * 1000;
+
+    if (mail->has_size && mail->size > o->size_max) {
+        return ANSWER_SIZE;
+    }
+    if (mail->hold_until.ms > 0) {
+        hold_ms = mail->hold_until.ms - clock_date().ms;
+        if (hold_ms <= 0) {
+            return ANSWER_HOLD_PAST;
+        }
+    }
+    if (hold_ms > (int64_t)o->hold_s_max * 1000) {
+        return ANSWER_HOLD_LONG;
+    }
+    if (mail->by == BY_RETURN && (uint32_t)mail->by_s < o->deliver_by_s_min) {
+        return ANSWER_BY_SHORT;
+    }
+    return mail->by == BY_RETURN && hold_ms >= (int64_t)mail->by_s * 1000 ? ANSWER_BY_HELD
+                                                                          : ANSWER_OK;
 }
 
 static struct err on_helo(struct server *s, const struct command_line *c, size_t used,
@@ -126,6 +180,7 @@ static struct err on_helo(struct server *s, const struct command_line *c, size_t
     server_reset(s);
     s->greeted = true;
     s->extended = c->command == COMMAND_EHLO;
+    s->extensions = s->options.extensions;
     answer_format(&a, 250, "", "%.*s", STR_ARG(s->options.hostname));
     s->asks->helo(s->ctx, s->helo, s->extended, &a);
     if (!answer_is_good(&a)) {
@@ -140,6 +195,7 @@ static struct err on_mail(struct server *s, const struct command_line *c, size_t
                           struct when by)
 {
     struct mail_args mail = {0};
+    enum answer_row bounds = ANSWER_OK;
     struct answer a;
 
     arena_reset(&s->scratch);
@@ -150,8 +206,11 @@ static struct err on_mail(struct server *s, const struct command_line *c, size_t
         answer_refusal(&a, why, false, mail.culprit);
     }
     stream_take(s->stream, used);
-    if (why == REFUSAL_NONE && mail.has_size && mail.size > s->options.size_max) {
-        answer_fixed(&a, ANSWER_SIZE);
+    if (why == REFUSAL_NONE) {
+        bounds = bounds_check(s, &mail);
+    }
+    if (bounds != ANSWER_OK) {
+        answer_fixed(&a, bounds);
     } else if (why == REFUSAL_NONE) {
         s->asks->mail(s->ctx, &mail, &a, server_ask_by(s, by));
         s->in_mail = answer_is_good(&a);

@@ -3,7 +3,8 @@
  * protocol and no policy: who may send what to whom it asks through struct server_asks.
  *
  * Source    RFC 5321; RFC 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 3030
- *           (CHUNKING, BINARYMIME), 2034 (enhanced status), 3461 (DSN), 3207 (STARTTLS).
+ *           (CHUNKING, BINARYMIME), 2034 (enhanced status), 3461 (DSN), 3207 (STARTTLS), 4865
+ *           (FUTURERELEASE), 2852 (DELIVERBY), 6710 (MT-PRIORITY).
  * Owns      Its scratch memory, until server_done. Not the stream, the options' texts, or ctx.
  * Limits    struct server_options. A content is handed over in pieces of SERVER_PIECE_MAX bytes, so
  *           a message is never held whole here.
@@ -45,7 +46,8 @@ struct server_asks {
     void (*helo)(void *ctx, struct str name, bool extended, struct answer *ret);
     /* TLS is active (OK), or could not be had. */
     void (*tls)(void *ctx, struct err e);
-    /* MAIL, parsed; SIZE= was compared with size_max already. Options may be changed here. */
+    /* MAIL, parsed; SIZE=, HOLDFOR= and the like are within the options. Options may be changed
+     * here. */
     void (*mail)(void *ctx, const struct mail_args *mail, struct answer *ret, struct when by);
     void (*rcpt)(void *ctx, const struct rcpt_args *rcpt, struct answer *ret, struct when by);
     /* Content is about to come: where to? NULL when *ret says no. */
@@ -64,6 +66,9 @@ struct server_options {
     struct str hostname;
     struct tls_server *tls; /* NULL: STARTTLS is not offered */
     uint64_t size_max;
+    unsigned extensions;       /* of OFFER_FUTURERELEASE, _DELIVERBY, _MT_PRIORITY: offered */
+    uint32_t hold_s_max;       /* FUTURERELEASE */
+    uint32_t deliver_by_s_min; /* DELIVERBY in mode R; 0: none */
     uint32_t line_bytes_max;
     uint32_t errors_max;   /* commands that were no good */
     uint32_t refusals_max; /* refused senders and recipients */
@@ -97,6 +102,7 @@ struct server {
 
     /* The conversation's own. */
     char helo_room[SERVER_NAME_BYTES_MAX + 1];
+    unsigned extensions; /* as the last EHLO offered them */
     bool in_mail, binary_claimed, smtputf8, over;
     enum server_bdat bdat;
     uint32_t rcpts, errors, refusals, commands;

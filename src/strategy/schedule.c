@@ -38,10 +38,14 @@ static void follow(const struct schedule *s, struct date base, struct rcpt_state
 
 /* The notice after `made` of them, the last at `last`; strictly later than last. */
 static struct date notice_after(const struct schedule *s, struct date base, struct date last,
-                                uint32_t made)
+                                const struct rcpt_state *state)
 {
     const struct duration_list *notify = &s->settings->notify;
+    uint32_t made = state->notices;
 
+    if (state->by_notice.ms > 0 && state->by_notice.ms < state->expires.ms) {
+        return made == 0 ? state->by_notice : DATE_NEVER; /* rule 7 */
+    }
     if (s->settings->notify_mode == NOTIFY_RELATIVE) {
         return made < notify->count ? date_add(last, notify->items[made]) : DATE_NEVER;
     }
@@ -65,8 +69,8 @@ void schedule_accept(const struct schedule *s, struct date arrived, struct rcpt_
     state->attempts = 0;
     state->notices = 0;
     state->next = base;
-    state->notice = notice_after(s, base, base, 0);
     follow(s, base, state);
+    state->notice = notice_after(s, base, base, state);
 }
 
 enum schedule_verdict schedule_failed(const struct schedule *s, struct date arrived,
@@ -82,7 +86,7 @@ void schedule_noticed(const struct schedule *s, struct date arrived, struct date
                       struct rcpt_state *state)
 {
     state->notices = state->notices == UINT16_MAX ? UINT16_MAX : state->notices + 1;
-    state->notice = notice_after(s, base_of(arrived, state), now, state->notices);
+    state->notice = notice_after(s, base_of(arrived, state), now, state);
 }
 
 void schedule_change(const struct schedule *s, struct date arrived, struct date now,
@@ -91,7 +95,7 @@ void schedule_change(const struct schedule *s, struct date arrived, struct date 
     struct date base = base_of(arrived, state);
 
     follow(s, base, state);
-    state->notice = notice_after(s, base, state->notices > 0 ? now : base, state->notices);
+    state->notice = notice_after(s, base, state->notices > 0 ? now : base, state);
     if (state->attempts > 0) {
         state->next = later(now, date_add(state->last.at, interval(s, state->attempts, 1000)));
     } else {
@@ -125,7 +129,9 @@ void schedule_shift(struct rcpt_state *state, int64_t held_ms)
 {
     must(held_ms >= 0);
     state->next = date_add(state->next, held_ms);
-    state->notice = date_add(state->notice, held_ms);
+    if (state->by_notice.ms == 0 || state->notice.ms != state->by_notice.ms) {
+        state->notice = date_add(state->notice, held_ms);
+    }
     state->expires = date_add(state->expires, held_ms);
     if (state->deadline.ms > 0) {
         state->expires = date_earlier(state->expires, state->deadline);

@@ -14,6 +14,8 @@
  * 4. `next` may lie beyond `expires`: expiry comes first then.
  * 5. A schedule by time ends at `expires`; one by attempts ends with the failure that fills them.
  * 6. A DELIVERBY deadline belongs to the message: no schedule moves it or reaches past it.
+ * 7. So does the time at which DELIVERBY;N wants a notice: then it is the only one, unless time is
+ *    over before it comes.
  */
 #pragma once
 
@@ -34,7 +36,7 @@ struct schedule {
 
 enum schedule_verdict { SCHEDULE_WAITS, SCHEDULE_OVER };
 
-/* At acceptance. Of *state only hold_end and deadline are read. */
+/* At acceptance. Of *state only hold_end, deadline and by_notice are read. */
 void schedule_accept(const struct schedule *s, struct date arrived, struct rcpt_state *state);
 
 /* An attempt failed for now: counts it and sets next, queue and expiry by `s`, which the strategy

@@ -17,6 +17,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         must(mail.smtputf8 || !mail.from.is_utf8);
         must(text_is_printable(mail.envid, false));
         must(mail.envid.len <= ENVID_BYTES_MAX);
+        must(mail.hold_s == 0 || mail.hold_until.ms == 0);
+        must(mail.hold_s <= PARAM_SECONDS_MAX);
+        must(mail.hold_until.ms >= 0);
+        must(mail.by_s <= PARAM_SECONDS_MAX);
+        must(mail.by_s >= -PARAM_SECONDS_MAX);
+        must(mail.by != BY_RETURN || mail.by_s > 0);
+        must(mail.priority >= -9);
+        must(mail.priority <= 9);
     }
     for (int utf8 = 0; utf8 < 2; utf8++) {
         if (rcpt_args_parse(in, ~0u, utf8, &arena, &rcpt) != REFUSAL_NONE || rcpt.orcpt.len == 0) {

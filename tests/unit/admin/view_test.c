@@ -226,11 +226,11 @@ static void a_date_is_read_as_it_was_written(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char text[DATE_ISO_BYTES];
 
-        assert_true(view_date(date_iso((struct date){rows[i]}, text), &d));
+        assert_true(date_parse_iso(date_iso((struct date){rows[i]}, text), &d));
         assert_int_equal(d.ms, rows[i]);
     }
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
-        assert_false(view_date(str_of(bad[i]), &d));
+        assert_false(date_parse_iso(str_of(bad[i]), &d));
     }
 }
 

@@ -25,6 +25,9 @@
 #define QUIT    "C: QUIT\nS: 221 2.0.0 Bye\n"
 #define OPENED  GREETED MAIL_OK RCPT_OK GO
 
+/* Of the listener: without what the reply to EHLO has for those who are trusted. */
+static const char *scene_listener = "future-release: never, deliver-by: never, mt-priority: never";
+
 /* A server on this loop, home and worker in one, and a client. */
 struct scene {
     const char *extra; /* lines below server: */
@@ -44,7 +47,8 @@ static inline struct policy *policy_of(const char *extra, unsigned port, struct 
     struct policy_source source = {.system_hostname = STR("system.example")};
 
     buf_printf(&text, "server:\n  hostname: mx.example.org\n%s", extra);
-    buf_printf(&text, "listeners:\n  test: { bind: [\"127.0.0.1:%u\"] }\n", port);
+    buf_printf(&text, "listeners:\n  test: { bind: [\"127.0.0.1:%u\"], %s }\n", port,
+               scene_listener);
     cfg = config_parse(&o, STR("test.yaml"), buf_str(&text), faults);
     if (cfg == NULL) {
         return NULL;

@@ -278,6 +278,49 @@ static void status_and_fields_follow_the_last_result(void **state)
     (void)state;
 }
 
+/* RFC 2852: the time that the sender has given is over. */
+static void the_time_that_was_given_is_told_by_its_own_status(void **state)
+{
+    static const struct {
+        enum report_owed owed;
+        int64_t deadline_ms, by_notice_ms; /* from the time of the report */
+        struct last_result last;
+        const char *status;
+        bool told;
+    } rows[] = {
+        {OWED_FAILED, -1, 0, {.error = LAST_REPLY, .code = 451, .esc = {4, 3, 0}}, "5.4.7", true},
+        {OWED_FAILED, 0, 0, {.error = LAST_IO, .esc = {5, 4, 7}}, "5.4.7", true},
+        {OWED_FAILED, -1, 0, {.error = LAST_REPLY, .code = 550, .esc = {5, 1, 1}}, "5.1.1", false},
+        {OWED_FAILED, 1, 0, {.error = LAST_REPLY, .code = 451, .esc = {4, 3, 0}}, "4.3.0", false},
+        {OWED_DELAYED, 0, -1, {.error = LAST_REPLY, .code = 451, .esc = {4, 3, 0}}, "4.4.7", true},
+        {OWED_DELAYED, 0, 1, {.error = LAST_REPLY, .code = 451, .esc = {4, 3, 0}}, "4.3.0", false},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct recipient to = failed();
+        struct message m = a_message(&to, 1);
+        struct dsn d = a_dsn(&m);
+        struct buf out BUF_LOCAL = {0}, status BUF_LOCAL = {0};
+        struct dsn_facts facts;
+
+        m.by = BY_RETURN;
+        m.by_date.ms = march.ms + 60000;
+        to.state.owed = rows[i].owed;
+        to.state.last = rows[i].last;
+        to.state.deadline.ms = rows[i].owed == OWED_FAILED ? d.at.ms + rows[i].deadline_ms
+                                                           : INT64_MAX;
+        to.state.by_notice.ms = rows[i].by_notice_ms != 0 ? d.at.ms + rows[i].by_notice_ms : 0;
+        dsn_write(&out, &d, &facts);
+        buf_printf(&status, "Status: %s\r\n", rows[i].status);
+        buf_byte(&status, 0);
+        EXPECT_HAS(out, status.ptr);
+        EXPECT_HAS(out, "Deliver-By-Date: Tue, 03 Mar 2026 10:01:00 +0000\r\n");
+        assert_int_equal(has(&out, "The time that was given for its delivery is over."),
+                         rows[i].told);
+    }
+    (void)state;
+}
+
 static void only_those_owed_a_report_are_named_and_the_past_is_not_promised(void **state)
 {
     struct recipient to[3] = {failed(), failed(), failed()};
@@ -402,6 +445,7 @@ int main(void)
         cmocka_unit_test(the_subject_tells_the_five_cases_apart),
         cmocka_unit_test(ret_and_size_decide_what_is_returned),
         cmocka_unit_test(status_and_fields_follow_the_last_result),
+        cmocka_unit_test(the_time_that_was_given_is_told_by_its_own_status),
         cmocka_unit_test(only_those_owed_a_report_are_named_and_the_past_is_not_promised),
         cmocka_unit_test(mail_in_utf8_gets_a_report_in_utf8),
         cmocka_unit_test(raw_bytes_in_ascii_mail_stay_in_the_original),

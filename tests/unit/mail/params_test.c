@@ -1,7 +1,7 @@
 #include "../unit.h"
 #include "mail/params.h"
 
-enum { ALL = 63 };
+enum { ALL = 511 };
 
 #define HUNDRED                                                                                    \
     "01234567890123456789012345678901234567890123456789"                                           \
@@ -49,6 +49,59 @@ static void mail_arguments_are_taken_or_refused(void **state)
         {"<a@b> AUTH=x+40y", ALL, REFUSAL_NONE, ""},
         {"<a@b> AUTH=+00", ALL, REFUSAL_PARAM_VALUE, "AUTH"},
         {"<a@b> NOTIFY=NEVER", ALL, REFUSAL_PARAM_UNKNOWN, "NOTIFY"},
+        /* RFC 4865 */
+        {"<a@b> HOLDFOR=1", ALL, REFUSAL_NONE, ""},
+        {"<a@b> HOLDFOR=999999999", ALL, REFUSAL_NONE, ""},
+        {"<a@b> HOLDFOR=1", ALL - OFFER_FUTURERELEASE, REFUSAL_PARAM_UNKNOWN, "HOLDFOR"},
+        {"<a@b> HOLDUNTIL=1", ALL - OFFER_FUTURERELEASE, REFUSAL_PARAM_UNKNOWN, "HOLDUNTIL"},
+        {"<a@b> HOLDFOR", ALL, REFUSAL_PARAM_VALUE, "HOLDFOR"},
+        {"<a@b> HOLDFOR=0", ALL, REFUSAL_PARAM_VALUE, "HOLDFOR"},
+        {"<a@b> HOLDFOR=-1", ALL, REFUSAL_PARAM_VALUE, "HOLDFOR"},
+        {"<a@b> HOLDFOR=+1", ALL, REFUSAL_PARAM_VALUE, "HOLDFOR"},
+        {"<a@b> HOLDFOR=1000000000", ALL, REFUSAL_PARAM_VALUE, "HOLDFOR"},
+        {"<a@b> HOLDFOR=1h", ALL, REFUSAL_PARAM_VALUE, "HOLDFOR"},
+        {"<a@b> HOLDFOR=1 HOLDFOR=1", ALL, REFUSAL_PARAM_TWICE, "HOLDFOR"},
+        {"<a@b> HOLDFOR=1 HOLDUNTIL=1772532000", ALL, REFUSAL_PARAM_TWICE, "HOLDUNTIL"},
+        {"<a@b> HOLDUNTIL=1772532000 HOLDFOR=1", ALL, REFUSAL_PARAM_TWICE, "HOLDFOR"},
+        {"<a@b> HOLDUNTIL=2026-03-03T10:00:00Z", ALL, REFUSAL_NONE, ""},
+        {"<a@b> HOLDUNTIL=2026-03-03T10:00:00.25+01:00", ALL, REFUSAL_NONE, ""},
+        {"<a@b> HOLDUNTIL=2026-03-03T10:00:00", ALL, REFUSAL_PARAM_VALUE, "HOLDUNTIL"},
+        {"<a@b> HOLDUNTIL=2026-02-30T10:00:00Z", ALL, REFUSAL_PARAM_VALUE, "HOLDUNTIL"},
+        {"<a@b> HOLDUNTIL=tomorrow", ALL, REFUSAL_PARAM_VALUE, "HOLDUNTIL"},
+        {"<a@b> HOLDUNTIL=0", ALL, REFUSAL_PARAM_VALUE, "HOLDUNTIL"},
+        {"<a@b> HOLDUNTIL=99999999999", ALL, REFUSAL_PARAM_VALUE, "HOLDUNTIL"},
+        /* RFC 2852 */
+        {"<a@b> BY=120;R", ALL, REFUSAL_NONE, ""},
+        {"<a@b> BY=+120;rt", ALL, REFUSAL_NONE, ""},
+        {"<a@b> BY=-999999999;N", ALL, REFUSAL_NONE, ""},
+        {"<a@b> BY=0;n", ALL, REFUSAL_NONE, ""},
+        {"<a@b> BY=1;R", ALL - OFFER_DELIVERBY, REFUSAL_PARAM_UNKNOWN, "BY"},
+        {"<a@b> BY=0;R", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY=-1;R", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY=120", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY=;R", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY=-;N", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY=--1;N", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY=120;", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY=120;X", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY=120;RR", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY=120;T", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY=120;RTT", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY=1000000000;R", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY", ALL, REFUSAL_PARAM_VALUE, "BY"},
+        {"<a@b> BY=1;R BY=1;R", ALL, REFUSAL_PARAM_TWICE, "BY"},
+        /* RFC 6710 */
+        {"<a@b> MT-PRIORITY=9", ALL, REFUSAL_NONE, ""},
+        {"<a@b> mt-priority=-9", ALL, REFUSAL_NONE, ""},
+        {"<a@b> MT-PRIORITY=0", ALL, REFUSAL_NONE, ""},
+        {"<a@b> MT-PRIORITY=1", ALL - OFFER_MT_PRIORITY, REFUSAL_PARAM_UNKNOWN, "MT-PRIORITY"},
+        {"<a@b> MT-PRIORITY=10", ALL, REFUSAL_PARAM_VALUE, "MT-PRIORITY"},
+        {"<a@b> MT-PRIORITY=-0", ALL, REFUSAL_PARAM_VALUE, "MT-PRIORITY"},
+        {"<a@b> MT-PRIORITY=+1", ALL, REFUSAL_PARAM_VALUE, "MT-PRIORITY"},
+        {"<a@b> MT-PRIORITY=-", ALL, REFUSAL_PARAM_VALUE, "MT-PRIORITY"},
+        {"<a@b> MT-PRIORITY=high", ALL, REFUSAL_PARAM_VALUE, "MT-PRIORITY"},
+        {"<a@b> MT-PRIORITY", ALL, REFUSAL_PARAM_VALUE, "MT-PRIORITY"},
+        {"<a@b> MT-PRIORITY=1 MT-PRIORITY=2", ALL, REFUSAL_PARAM_TWICE, "MT-PRIORITY"},
         {"<\xc3\xa9@b> SMTPUTF8", ALL, REFUSAL_NONE, ""},
         {"<\xc3\xa9@b>", ALL, REFUSAL_UTF8_NOT_ASKED, ""},
         {"<\xc3\xa9@b> SMTPUTF8", OFFER_SIZE, REFUSAL_PARAM_UNKNOWN, "SMTPUTF8"},
@@ -88,6 +141,33 @@ static void mail_values_are_ready_for_the_envelope(void **state)
                      REFUSAL_NONE);
     assert_true(args.size == UINT64_MAX);
     assert_int_equal(args.ret, RET_NONE);
+    (void)state;
+}
+
+static void wishes_are_ready_for_the_envelope(void **state)
+{
+    struct arena arena ARENA_LOCAL = {0};
+    struct mail_args args;
+
+    assert_int_equal(
+        mail_args_parse(STR("<a@b> HOLDFOR=60 BY=-5;NT MT-PRIORITY=-3"), ALL, &arena, &args),
+        REFUSAL_NONE);
+    assert_int_equal(args.hold_s, 60);
+    assert_int_equal(args.hold_until.ms, 0);
+    assert_int_equal(args.by, BY_NOTIFY);
+    assert_int_equal(args.by_s, -5);
+    assert_true(args.by_trace);
+    assert_int_equal(args.priority, -3);
+    /* PY-18: a date-time, or seconds since 1970. */
+    assert_int_equal(mail_args_parse(STR("<a@b> BY=7;R HOLDUNTIL=2026-03-03T11:00:00+01:00"), ALL,
+                                     &arena, &args),
+                     REFUSAL_NONE);
+    assert_int_equal(args.hold_until.ms, 1772532000000);
+    assert_true(args.by == BY_RETURN && args.by_s == 7 && !args.by_trace);
+    assert_int_equal(mail_args_parse(STR("<a@b> HOLDUNTIL=1772532000"), ALL, &arena, &args),
+                     REFUSAL_NONE);
+    assert_int_equal(args.hold_until.ms, 1772532000000);
+    assert_true(args.by == BY_NONE && args.priority == 0);
     (void)state;
 }
 
@@ -175,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mail_arguments_are_taken_or_refused),
         cmocka_unit_test(mail_values_are_ready_for_the_envelope),
+        cmocka_unit_test(wishes_are_ready_for_the_envelope),
         cmocka_unit_test(rcpt_arguments_are_taken_or_refused),
         cmocka_unit_test(what_was_decoded_is_encoded_again_for_the_next_hop),
     };

@@ -10,7 +10,7 @@
 
 struct row {
     const char *name;
-    const char *words[4];
+    const char *words[8];
     const char *script;
     const char *envelope, *content; /* NULL: no message is taken */
 };
@@ -149,7 +149,8 @@ static void each_behaviour_shows_where_it_should(void **state)
          NULL,
          NULL},
         {"without everything",
-         {"without:dsn", "without:chunking", "without:PIPELINING", "size-limit:3B"},
+         {"without:dsn", "without:chunking", "without:PIPELINING", "without:deliverby",
+          "without:MT-PRIORITY", "size-limit:3B"},
          "S: 220 sink.example ESMTP postyard sink\nC: EHLO x\nS: 250-sink.example\n"
          "S: 250-SIZE 3\nS: 250-8BITMIME\nS: 250-SMTPUTF8\nS: 250-BINARYMIME\n"
          "S: 250-ENHANCEDSTATUSCODES\nS: 250 HELP\n" MAIL_OK RCPT_OK CONTENT

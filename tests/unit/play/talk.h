@@ -16,7 +16,7 @@
 #include "runtime/stream.h"
 
 struct talk {
-    const char *words[4]; /* of the behaviour */
+    const char *words[8]; /* of the behaviour */
     const char *script;
     bool lmtp;
     struct play_counts counts;

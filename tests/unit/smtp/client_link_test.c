@@ -180,6 +180,40 @@ static void what_a_peer_lacks_is_known_before(void **state)
     (void)state;
 }
 
+/* RFC 2852: mail that is to be returned in time goes to nobody who does not watch the time. */
+static void time_is_given_only_to_a_host_that_keeps_it(void **state)
+{
+    static const struct {
+        enum by_mode by;
+        int64_t by_s;
+        unsigned offers;
+        uint64_t by_s_min;
+        bool lmtp;
+        enum client_lack want;
+    } rows[] = {
+        {BY_NONE, 0, 0, 0, false, CLIENT_LACKS_NOTHING},
+        {BY_NOTIFY, 60, 0, 0, false, CLIENT_LACKS_NOTHING},
+        {BY_RETURN, 60, 0, 0, false, CLIENT_LACKS_TIME},
+        {BY_RETURN, 60, CLIENT_DELIVERBY, 0, false, CLIENT_LACKS_NOTHING},
+        {BY_RETURN, 60, CLIENT_DELIVERBY, 60, false, CLIENT_LACKS_NOTHING},
+        {BY_RETURN, 59, CLIENT_DELIVERBY, 60, false, CLIENT_LACKS_TIME},
+        {BY_NOTIFY, 59, CLIENT_DELIVERBY, 60, false, CLIENT_LACKS_NOTHING},
+        {BY_RETURN, 0, CLIENT_DELIVERBY, 0, false, CLIENT_LACKS_TIME}, /* none is left */
+        {BY_RETURN, 60, 0, 0, true, CLIENT_LACKS_NOTHING},             /* this is delivery */
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct client c = {
+            .offers = rows[i].offers, .by_s_min = rows[i].by_s_min, .lmtp = rows[i].lmtp};
+        struct client_rcpt to = {.address = STR("u@c")};
+        struct client_mail m = {
+            .sender = STR("a@b"), .by = rows[i].by, .by_s = rows[i].by_s, .to = &to, .to_count = 1};
+
+        assert_int_equal(client_lacks(&c, &m, false), rows[i].want);
+    }
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +221,7 @@ int main(void)
         cmocka_unit_test(what_was_left_open_is_reset),
         cmocka_unit_test(a_peer_that_spoke_or_left_is_not_quiet),
         cmocka_unit_test(what_a_peer_lacks_is_known_before),
+        cmocka_unit_test(time_is_given_only_to_a_host_that_keeps_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,8 @@ enum {
     FLAG_UTF8 = 4,
     FLAG_8BIT = 8,
     FLAG_BINARY = 16,
-    FLAG_DSN = 32
+    FLAG_DSN = 32,
+    FLAG_WISHES = 64 /* BY and MT-PRIORITY */
 };
 
 struct play {
@@ -72,6 +73,30 @@ static const struct play plays[] = {
       "B:", "S:250 ok", "S:250 ok", "S:250 taken", "C:QUIT"}},
     {"nothing said that was not offered",
      FLAG_UTF8 | FLAG_DSN,
+     1,
+     "T",
+     250,
+     CLIENT_AT_END,
+     false,
+     true,
+     OK,
+     {HELLO_PLAIN, "C:MAIL FROM:<a@b.example>", "S:250 ok", "C:RCPT TO:<u0@c.example>", "S:250 ok",
+      "C:DATA", "S:354 go", BODY_DOTTED, "S:250 taken", "C:QUIT"}},
+    {"wishes go to whom offers to grant them (PY-15)",
+     FLAG_WISHES,
+     1,
+     "T",
+     250,
+     CLIENT_AT_END,
+     false,
+     true,
+     OK,
+     {"S:220 hi", "C:EHLO mx.example.org", "S:250-peer", "S:250-DELIVERBY 240",
+      "S:250 MT-PRIORITY MIXER", "C:MAIL FROM:<a@b.example> BY=-7;NT MT-PRIORITY=-4", "S:250 ok",
+      "C:RCPT TO:<u0@c.example>", "S:250 ok", "C:DATA", "S:354 go", BODY_DOTTED, "S:250 taken",
+      "C:QUIT"}},
+    {"and to nobody else",
+     FLAG_WISHES,
      1,
      "T",
      250,
@@ -354,6 +379,12 @@ static void perform(const struct play *p)
     print_message("  %s\n", p->name);
     for (unsigned i = 0; i < p->rcpts; i++) {
         to[i].address = arena_printf(&arena, "u%u@c.example", i);
+    }
+    if (p->flags & FLAG_WISHES) {
+        m.by = BY_NOTIFY;
+        m.by_trace = true;
+        m.by_s = -7;
+        m.priority = -4;
     }
     if (p->flags & FLAG_DSN) {
         m.ret = RET_HDRS;

@@ -29,6 +29,8 @@ static struct message sample(void)
                                           .owed = OWED_FAILED,
                                           .notice = {3},
                                           .expires = DATE_NEVER,
+                                          .hold_end = {7},
+                                          .by_notice = {8},
                                           .deadline = {9}}};
     return (struct message){.id = 0x123456789abcdef0,
                             .arrived = {1767225600000},
@@ -38,6 +40,9 @@ static struct message sample(void)
                             .ret = RET_HDRS,
                             .body = BODY_8BIT,
                             .priority = -9,
+                            .by = BY_RETURN,
+                            .by_trace = true,
+                            .by_date = {123456},
                             .size = 100000,
                             .header_bytes = 300,
                             .to = two,
@@ -63,6 +68,9 @@ static void a_message_comes_back_as_it_was(void **state)
     EXPECT_STR(back.envid, "");
     assert_int_equal(back.ret, RET_HDRS);
     assert_int_equal(back.priority, -9);
+    assert_int_equal(back.by, BY_RETURN);
+    assert_true(back.by_trace);
+    assert_int_equal(back.by_date.ms, 123456);
     assert_int_equal(back.size, 100000);
     assert_int_equal(back.to_count, 2);
     EXPECT_STR(back.to[0].orcpt, "rfc822;A@example.org");
@@ -76,6 +84,8 @@ static void a_message_comes_back_as_it_was(void **state)
     assert_int_equal(back.to[1].state.owed, OWED_FAILED);
     assert_true(date_is_never(back.to[1].state.expires));
     assert_int_equal(back.to[1].state.deadline.ms, 9);
+    assert_int_equal(back.to[1].state.hold_end.ms, 7);
+    assert_int_equal(back.to[1].state.by_notice.ms, 8);
     assert_int_equal(count, 2);
     assert_int_equal(found[1].offset, 8192);
 }

@@ -125,6 +125,63 @@ static void a_deadline_is_never_passed_nor_moved(void **state)
     (void)state;
 }
 
+/* BY=3600;N is one notice at its time and no other, whatever the schedule has. */
+static void a_time_to_notify_is_the_only_notice(void **state)
+{
+    static const int64_t notify[] = {1 * M, 2 * M};
+    struct schedule_settings set = {
+        .retry = {a_retry, 3}, .notify = {notify, 2}, .expire_ms = 5 * (int64_t)D};
+    struct schedule s = make(&set);
+    struct rcpt_state r = {.by_notice = {1 * H}};
+
+    schedule_accept(&s, zero, &r);
+    assert_true(r.notice.ms == 1 * H && r.expires.ms == 5 * (int64_t)D);
+    schedule_failed(&s, zero, (struct date){0}, 1000, &r);
+    assert_true(r.notice.ms == 1 * H);
+    schedule_change(&s, zero, (struct date){10 * M}, &r);
+    assert_true(r.notice.ms == 1 * H); /* it is the message's: PY-39 */
+    schedule_shift(&r, 2 * H);
+    assert_true(r.notice.ms == 1 * H);
+    schedule_noticed(&s, zero, (struct date){1 * H}, &r);
+    assert_true(date_is_never(r.notice) && r.notices == 1);
+    schedule_change(&s, zero, (struct date){2 * H}, &r);
+    assert_true(date_is_never(r.notice));
+    (void)state;
+}
+
+/* One that would come after the end is none: the schedule's own notices hold. */
+static void a_time_to_notify_after_the_end_counts_for_nothing(void **state)
+{
+    struct schedule s = make(&settings_c);
+    struct rcpt_state r = {.by_notice = {6 * S}};
+
+    schedule_accept(&s, zero, &r);
+    assert_true(r.notice.ms == 1 * S);
+    schedule_noticed(&s, zero, (struct date){1 * S}, &r);
+    assert_true(r.notice.ms == 3 * S);
+    (void)state;
+}
+
+/* hold and deadline together, and after failures (PY-39). */
+static void a_hold_and_a_deadline_stand_together(void **state)
+{
+    struct schedule s = make(&settings_a);
+    struct rcpt_state r = {.hold_end = {1 * M}, .deadline = {5 * M}};
+
+    schedule_accept(&s, zero, &r);
+    assert_true(r.next.ms == 1 * M && r.expires.ms == 5 * M);
+    assert_int_equal(schedule_failed(&s, zero, r.next, 1000, &r), SCHEDULE_WAITS);
+    assert_true(r.next.ms == 3 * M && r.expires.ms == 5 * M && r.deadline.ms == 5 * M);
+    r.deadline.ms = 2 * H;
+    schedule_change(&s, zero, (struct date){3 * M}, &r);
+    assert_true(r.expires.ms == 21 * M); /* hold + TTL: the deadline lies beyond */
+    s = make(&settings_b);
+    r = (struct rcpt_state){.deadline = {2 * S}};
+    schedule_accept(&s, zero, &r);
+    assert_true(r.expires.ms == 2 * S); /* also where attempts are counted */
+    (void)state;
+}
+
 static void one_never_tried_gets_an_attempt_after_downtime(void **state)
 {
     struct schedule s = make(&settings_a);
@@ -213,6 +270,9 @@ int main(void)
         cmocka_unit_test(absolute_notices_count_from_acceptance_and_skip_what_is_past),
         cmocka_unit_test(a_hold_moves_the_base_and_outlives_failures),
         cmocka_unit_test(a_deadline_is_never_passed_nor_moved),
+        cmocka_unit_test(a_time_to_notify_is_the_only_notice),
+        cmocka_unit_test(a_time_to_notify_after_the_end_counts_for_nothing),
+        cmocka_unit_test(a_hold_and_a_deadline_stand_together),
         cmocka_unit_test(one_never_tried_gets_an_attempt_after_downtime),
         cmocka_unit_test(a_failure_moves_to_the_new_schedule),
         cmocka_unit_test(jitter_stays_inside_its_bounds),
