@@ -128,8 +128,10 @@ static void say_connection(const struct plan_connection *c, struct buf *out)
 
 static void say_tls(const struct plan_tls *t, struct buf *out)
 {
-    static const char *const words[] = {
-        [TLS_DISABLE] = "disable", [TLS_OPTIONAL] = "optional", [TLS_REQUIRE] = "require"};
+    static const char *const words[] = {[TLS_DISABLE] = "disable",
+                                        [TLS_OPTIONAL] = "optional",
+                                        [TLS_IF_OFFERED] = "if-offered",
+                                        [TLS_REQUIRE] = "require"};
 
     buf_printf(out, "starttls %s, dane %s, mta-sts %s", words[t->settings->starttls],
                words[t->settings->dane], words[t->settings->mta_sts]);

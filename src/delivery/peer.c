@@ -129,7 +129,8 @@ enum secured { SECURED, IN_THE_CLEAR, NOT_SECURED, TLS_BROKE };
 static enum secured secure(struct delivery_loop *l, struct peer_link *k, struct arena *a,
                            struct outcome *why, struct when by)
 {
-    bool must_be = k->key.tls >= PEER_ENCRYPTED, yes = false;
+    bool must_work = k->key.tls >= PEER_ENCRYPTED, yes = false;
+    bool must_be = must_work && !k->key.clear_if_not_offered;
     struct err e;
 
     if (!(k->client.offers & CLIENT_STARTTLS)) {
@@ -143,14 +144,14 @@ static enum secured secure(struct delivery_loop *l, struct peer_link *k, struct 
     e = client_starttls(&k->client, &yes, by);
     if (e.code) {
         *why = peer_failure(k, e, a);
-        return must_be ? NOT_SECURED : TLS_BROKE;
+        return must_work ? NOT_SECURED : TLS_BROKE;
     }
     if (!yes) {
         *why = peer_refusal(k, a);
         return must_be || k->client.over ? NOT_SECURED : IN_THE_CLEAR;
     }
     if (!handshake(l, k, a, why, by)) {
-        return must_be ? NOT_SECURED : TLS_BROKE;
+        return must_work ? NOT_SECURED : TLS_BROKE;
     }
     e = client_hello(&k->client, &yes, by);
     if (e.code || !yes) {
@@ -307,7 +308,8 @@ struct peer_link *peer_open(struct delivery_loop *l, const struct peer *key, str
 static bool is_equal(const struct peer *a, const struct peer *b)
 {
     return addr_eq(&a->to, &b->to) && addr_eq(&a->source, &b->source) && a->lmtp == b->lmtp &&
-           a->implicit == b->implicit && a->tls == b->tls && a->plan == b->plan &&
+           a->implicit == b->implicit && a->tls == b->tls &&
+           a->clear_if_not_offered == b->clear_if_not_offered && a->plan == b->plan &&
            a->auth == b->auth && a->connection == b->connection && a->tls_object == b->tls_object &&
            str_eq(a->helo, b->helo) && (a->tls < PEER_VERIFIED || str_eq(a->host, b->host));
 }

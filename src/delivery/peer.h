@@ -29,6 +29,7 @@ struct peer {
     struct addr source;  /* family 0: the system chooses */
     bool lmtp, implicit; /* implicit: TLS from the first byte */
     enum peer_tls tls;
+    bool clear_if_not_offered; /* with ENCRYPTED and VERIFIED: a host without TLS will do */
     struct str helo;
     struct str host;                   /* its name: certificates, and what people read */
     const struct route_settings *auth; /* whose credentials are told; NULL: nobody's */

@@ -147,6 +147,12 @@ static void party_next(struct run *r, const struct host *h, const struct addr *t
     }
 }
 
+/* Credentials need more than their mail does. */
+static bool needs_tls(const struct route_settings *r)
+{
+    return r->auth_secret.is_given && !r->allow_plaintext_auth;
+}
+
 static enum peer_tls tls_of(const struct route_settings *r, const struct tls_settings *t)
 {
     bool any_will_do = t->allow_invalid_certs || r->tls_allow_invalid_certs;
@@ -159,8 +165,8 @@ static enum peer_tls tls_of(const struct route_settings *r, const struct tls_set
     case TLS_DISABLE:
         return PEER_CLEAR;
     case TLS_OPTIONAL:
-        /* Credentials need more than their mail does. */
-        return r->auth_secret.is_given && !r->allow_plaintext_auth ? sure : PEER_OPTIONAL;
+        return needs_tls(r) ? sure : PEER_OPTIONAL;
+    case TLS_IF_OFFERED:
     case TLS_REQUIRE:
         return sure;
     }
@@ -172,19 +178,20 @@ static struct peer peer_of(const struct run *r, const struct host *h, const stru
 {
     const struct route_settings *route = r->j->route->settings;
 
-    return (struct peer){.to = *to,
-                         .source = p->source != NULL ? p->source->ip : (struct addr){0},
-                         .lmtp = route->type == ROUTE_LOCAL ||
-                                 (route->type == ROUTE_RELAY && route->protocol == PROTOCOL_LMTP),
-                         .implicit = route->type == ROUTE_RELAY && route->tls_implicit,
-                         .tls = tls_of(route, p->tls->settings),
-                         .helo = p->source != NULL ? p->source->ehlo_hostname
-                                                   : p->connection->ehlo_hostname,
-                         .host = h->name,
-                         .auth = route->auth_secret.is_given ? route : NULL,
-                         .connection = p->connection,
-                         .tls_object = p->tls,
-                         .plan = r->j->work->plan};
+    return (struct peer){
+        .to = *to,
+        .source = p->source != NULL ? p->source->ip : (struct addr){0},
+        .lmtp = route->type == ROUTE_LOCAL ||
+                (route->type == ROUTE_RELAY && route->protocol == PROTOCOL_LMTP),
+        .implicit = route->type == ROUTE_RELAY && route->tls_implicit,
+        .tls = tls_of(route, p->tls->settings),
+        .clear_if_not_offered = p->tls->settings->starttls == TLS_IF_OFFERED && !needs_tls(route),
+        .helo = p->source != NULL ? p->source->ehlo_hostname : p->connection->ehlo_hostname,
+        .host = h->name,
+        .auth = route->auth_secret.is_given ? route : NULL,
+        .connection = p->connection,
+        .tls_object = p->tls,
+        .plan = r->j->work->plan};
 }
 
 /* ---- the link ---- */

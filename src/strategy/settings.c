@@ -18,6 +18,10 @@ static const struct setting_choice ip_lookups[] = {{"ipv4_then_ipv6", IP_V4_THEN
                                                    {NULL, 0}};
 static const struct setting_choice eight_bits[] = {
     {"bounce", EIGHT_BIT_BOUNCE}, {"send", EIGHT_BIT_SEND}, {NULL, 0}};
+static const struct setting_choice starttls_policies[] = {
+    {"optional", TLS_OPTIONAL}, {"if-offered", TLS_IF_OFFERED}, {"require", TLS_REQUIRE},
+    {"disable", TLS_DISABLE},   {"required", TLS_REQUIRE},      {"disabled", TLS_DISABLE},
+    {"none", TLS_DISABLE},      {"false", TLS_DISABLE},         {NULL, 0}};
 /* The words of Stalwart for the same three. */
 static const struct setting_choice tls_policies[] = {
     {"optional", TLS_OPTIONAL}, {"require", TLS_REQUIRE},
@@ -147,8 +151,11 @@ const struct setting_table source_ip_table = {
 const struct setting_table tls_table = {
     .key = "queue.tls",
     .kind = TABLE_NAMED,
-    .prose = "What a host must offer before mail is sent to it.",
-    .builtin = "default: {}\n",
+    .prose = "What a host must offer before mail is sent to it. To try once with care and then as "
+             "it comes, let a rule choose: `{ if: \"retry_num > 0 && last_error == 'tls'\", use: "
+             "invalid-tls }` before one that uses an object with `starttls: if-offered`.",
+    .builtin = "default: {}\n"
+               "invalid-tls: { starttls: optional, allow-invalid-certs: true }\n",
     .rows = tls_rows,
     .row_count = COUNT_OF(tls_rows),
     .size = sizeof(struct tls_settings),

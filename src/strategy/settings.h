@@ -81,7 +81,8 @@ struct connection_settings {     /* queue.connection.NAME */
     struct str description;
 };
 
-enum tls_policy { TLS_DISABLE, TLS_OPTIONAL, TLS_REQUIRE };
+/* From weak to strong. IF_OFFERED is for starttls alone. */
+enum tls_policy { TLS_DISABLE, TLS_OPTIONAL, TLS_IF_OFFERED, TLS_REQUIRE };
 
 struct tls_settings { /* queue.tls.NAME */
     enum tls_policy starttls, dane, mta_sts;

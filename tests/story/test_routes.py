@@ -166,3 +166,52 @@ def test_a_program_that_does_not_end_is_ended(yard):
         "strategy": {"route": [{"use": "program"}]}}}).start()
     identity = sends_mail(yard, "a@client.example", "b@pipe.example")
     assert "too long" in yard.wait("delivery_deferred", message=identity)["text"]
+
+
+def test_one_message_goes_six_ways_and_each_end_is_told_once(yard, host, another_host, certificates):
+    """Queue, route, connection and TLS are chosen for each recipient, and so is what becomes of it (PY-04, PY-07)."""
+    with Host(certificate=certificates["host"], key=certificates["host_key"]) as closed:
+        relay = {"type": "relay", "address": "127.0.0.1"}
+        yard.configure({"queue": {
+            "virtual": {"slow": {"concurrency": 1}},
+            "schedule": {"slow": {"queue-name": "slow", "retry": ["1s"], "expire": "30s"}},
+            "route": {"plain": {**relay, "port": host.port},
+                      "closed": {**relay, "port": closed.port},
+                      "other": {**relay, "port": another_host.port},
+                      "program": {"type": "local", "deliver": "pipe",
+                                  "command": ["/bin/sh", "-c", "echo gone away; exit 67"]},
+                      "no": {"type": "reject", "reply": {"text": "5.7.1 not today"}}},
+            "connection": {"second": {"source-ips": ["127.0.0.2"]}},
+            "tls": {"must": {"starttls": "require", "allow-invalid-certs": True}},
+            "strategy": {
+                "schedule": [{"if": "rcpt_domain == 'other.example'", "use": "slow"},
+                             {"if": "source == 'dsn'", "use": "dsn"}, {"use": "remote"}],
+                "route": [{"if": f"rcpt_domain == '{name}.example'", "use": name}
+                          for name in ("closed", "other", "program", "no")]
+                + [{"if": "rcpt_domain == 'example.org'", "use": "local"}, {"use": "plain"}],
+                "connection": [{"if": "rcpt_domain == 'other.example'", "use": "second"},
+                               {"use": "default"}],
+                "tls": [{"if": "rcpt_domain == 'closed.example'", "use": "must"},
+                        {"use": "default"}]}}}).start()
+        another_host.answers("RCPT", "450 4.2.0 not now", times=1)
+        identity = sends_mail(yard, "a@client.example",
+                              [f"x@{name}.example" for name in ("plain", "closed", "other",
+                                                                "program", "no")]
+                              + ["bob@example.org"])
+        done = {e["rcpt"] for e in yard.wait("delivery_done", message=identity, count=4)}
+        failed = {e["rcpt"]: e["status"]
+                  for e in yard.wait("delivery_failed", message=identity, count=2)}
+        assert done == {"x@plain.example", "x@closed.example", "x@other.example", "bob@example.org"}
+        assert failed == {"x@program.example": "5.1.1", "x@no.example": "5.7.1"}
+        [deferred] = yard.seen("delivery_deferred", message=identity)
+        assert (deferred["rcpt"], deferred["queue"]) == ("x@other.example", "slow")
+
+        assert closed.wait_mail(1)[0].is_tls and another_host.wait_mail(1)[0].client == "127.0.0.2"
+        assert len(yard.mailbox("bob@example.org")) == 1
+        told, count = b"", 1
+        while told.count(b"Final-Recipient:") < 2:
+            count += 1
+            told = b"".join(mail.message for mail in host.wait_mail(count) if mail.sender == "")
+        for name in ("plain", "closed", "other", "program", "no"):
+            assert told.count(f"Final-Recipient: rfc822;x@{name}.example".encode()) == (
+                name in ("program", "no"))

@@ -6,6 +6,7 @@ import pytest
 
 from client import Client, sends_mail
 from host import Host
+from sink import Sink
 
 
 @pytest.fixture
@@ -118,3 +119,71 @@ def test_mail_is_never_sent_over_a_connection_with_less_than_it_wants(yard, tls_
         sends_mail(yard, "a@strict.example", "b@hub.example")
     yard.wait("delivery_deferred", count=3, sender="a@strict.example")
     assert {t.sender for t in tls_host.mail} == {"a@client.example"}
+
+
+# ---- Q-115 to Q-118: what is done where less is asked than verified TLS ----
+
+@pytest.fixture
+def broken_host(tmp_path):
+    """A sink that offers STARTTLS and then speaks none."""
+    with Sink(tmp_path / "sink", "broken-tls") as sink:
+        yield sink
+
+
+CAREFUL = {"queue": {
+    "tls": {"careful": {"starttls": "if-offered"}},
+    "strategy": {"tls": [{"if": "retry_num > 0 && last_error == 'tls'", "use": "invalid-tls"},
+                         {"use": "careful"}]}}}
+
+
+def test_a_host_without_tls_gets_it_in_the_clear_at_once(yard, host):
+    """Q-115, also for the careful: EHLO is said once."""
+    yard.relays(("hub.example", host)).configure(CAREFUL).start()
+    identity = sends_mail(yard, "a@client.example", "b@hub.example")
+    yard.wait("delivery_done", message=identity)
+    assert not host.wait_mail(1)[0].is_tls
+    assert len([line for line in host.heard if line.startswith("EHLO")]) == 1
+
+
+def test_where_tls_is_required_all_hosts_are_asked_before_the_sender_hears(yard, host, another_host):
+    """Q-116."""
+    yard.configure({"queue": {"tls": {"default": {"starttls": "require"}}}})
+    yard.relays(("hub.example", host)).configure({"queue": {"route": {"to-hub-example": {
+        "address": None, "port": None,
+        "addresses": [{"address": "127.0.0.1", "port": host.port},
+                      {"address": "127.0.0.1", "port": another_host.port, "priority": 1}]}}}})
+    yard.start()
+    identity = sends_mail(yard, "a@client.example", "b@hub.example")
+    assert yard.wait("delivery_failed", message=identity)["status"] == "5.7.4"
+    assert host.connections == another_host.connections == 1
+    assert not host.mail and not another_host.mail
+
+
+def test_a_broken_handshake_is_tried_again_by_the_careful(yard, broken_host):
+    """Q-117: nothing in the clear in this attempt; the next one uses invalid-tls, and so the clear."""
+    yard.relays(("hub.example", broken_host)).configure(CAREFUL).start()
+    identity = sends_mail(yard, "a@client.example", "b@hub.example")
+    first = yard.wait("delivery_deferred", message=identity)
+    assert first["status"] == "4.7.5" and first["text"].startswith("TLS: ")
+    assert not broken_host.messages()
+    yard.wait("delivery_done", message=identity)
+    assert len(yard.seen("delivery_deferred", message=identity)) == 1
+    assert len(broken_host.wait_messages(1)) == 1
+
+
+def test_a_broken_handshake_does_not_delay_mail_that_nobody_minds(yard, broken_host):
+    """Q-117 as it is here without a word in the configuration: optional means optional."""
+    yard.relays(("hub.example", broken_host)).start()
+    identity = sends_mail(yard, "a@client.example", "b@hub.example")
+    yard.wait("delivery_done", message=identity)
+    assert yard.seen("tls_failed") and not yard.seen("delivery_deferred")
+
+
+def test_a_certificate_by_nobody_is_tried_again_by_the_careful(yard, tls_host):
+    """Q-118: the second time it will do, and is encrypted."""
+    yard.relays(("hub.example", tls_host)).configure(CAREFUL).start()
+    identity = sends_mail(yard, "a@client.example", "b@hub.example")
+    assert yard.wait("delivery_deferred", message=identity)["status"] == "4.7.5"
+    assert not [line for line in tls_host.heard if line.startswith("MAIL")]
+    yard.wait("delivery_done", message=identity)
+    assert tls_host.wait_mail(1)[0].is_tls

@@ -30,6 +30,7 @@ struct yard_host {
     const char *ip;
     uint16_t port;
     const char *greeting, *ehlo, *mail, *rcpt, *data, *end;
+    const char *(*rcpt_says)(struct str line); /* in place of `rcpt` */
     const char *auth; /* to AUTH and each line after it, until it is good or bad */
     bool lmtp, broken_tls;
     bool hangs_up;         /* after each content, without a word */
@@ -209,7 +210,8 @@ static void yard_command(struct yard_session *s, struct str line)
         s->rcpts = 0;
         yard_say(s, yard_answer(h, h->mail, "250 ok", USE_MAIL));
     } else if (str_starts(line, STR("RCPT"))) {
-        s->rcpts += yard_say(s, yard_answer(h, h->rcpt, "250 ok", USE_RCPT));
+        s->rcpts += yard_say(s, h->rcpt_says ? str_of(h->rcpt_says(line))
+                                             : yard_answer(h, h->rcpt, "250 ok", USE_RCPT));
     } else if (str_eq(line, STR("DATA"))) {
         if (yard_say(s, s->rcpts == 0 ? STR("503 nobody")
                                       : yard_answer(h, h->data, "354 go", USE_DATA))) {
