@@ -166,6 +166,9 @@ static void reload_fiber(void *arg)
     load(m, r->text, &config, &plan, &policy);
     must(inbound_use(m->inbound, policy_share(policy), &why, WHEN_NEVER).code == OK ||
          fiber_is_cancelled());
+    if (m->lookups != NULL) {
+        lookup_use(m->lookups, config, WHEN_NEVER);
+    }
     queue_use_plan(m->queue, plan_take(plan));
     delivery_use_plan(m->delivery, plan);
     use(m, config, plan, policy);
@@ -359,14 +362,23 @@ static void end(struct machine *m)
     }
     stage_open(&m->store_stop);
     (void)stage_join(&m->store_end, "the store", WHEN_NEVER);
+    if (m->lookups != NULL) {
+        lookup_close(m->lookups, WHEN_NEVER);
+    }
     dns_close(m->dns, WHEN_NEVER);
 }
 
 static void home_main(void *arg)
 {
     struct machine *m = arg;
+    struct lookup_options o = {.sim = m->options.lookup};
 
     group_init(&m->home_group, "home", 0);
+    if (o.sim.ask != NULL) {
+        m->lookups = lookup_open(m->config, &o, WHEN_NEVER);
+    }
+    m->asker = (struct asker){m->lookups, m->dns};
+    queue_use_asker(m->queue, &m->asker);
     m->is_up = start(m);
     stage_open(&m->outside_go);
     (void)stage_join(&m->outside_over, "the scenario", when_after(life_max_ms));
@@ -479,6 +491,7 @@ static void build_parts(struct machine *m)
     m->dns = dns_open_sim((struct dns_sim){resolve, m}, 5000);
     out.store = m->store;
     out.dns = m->dns;
+    out.asker = &m->asker;
     m->delivery = delivery_new(&out, m->plan);
     m->queue = queue_new(m->queue_loop, m->store, delivery_ops(m->delivery), &queue);
     delivery_use_queue(m->delivery, m->queue);

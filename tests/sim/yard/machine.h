@@ -21,6 +21,7 @@
 #include "runtime/sim_disk.h"
 #include "runtime/sim_net.h"
 #include "store/store.h"
+#include "strategy/ask.h"
 
 enum { MACHINE_WORKERS = 2, MACHINE_PORT = 2525 };
 
@@ -60,6 +61,7 @@ struct machine_options {
     void (*took)(struct machine *m, struct yard_host *h, const struct play_message *mail);
     void (*told)(struct machine *m, const char *event, const struct event_field *fields,
                  size_t count);
+    struct lookup_sim lookup; /* answers for all stores; ask NULL: there are none */
     void *ctx;
 };
 
@@ -83,6 +85,8 @@ struct machine {
     struct delivery *delivery;
     struct inbound *inbound;
     struct dns *dns;
+    struct lookups *lookups;
+    struct asker asker;
     struct config *config;
     struct plan *plan;
     struct policy *policy;
