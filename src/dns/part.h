@@ -12,6 +12,8 @@
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
 
+#include <stdatomic.h>
+
 struct ub_result;
 struct ub_ctx;
 struct watch;
@@ -28,6 +30,10 @@ struct dns {
     unsigned under_way_count;
 };
 
+/* A question that was given up before its answer came is freed at home: the asker's loop may have
+ * ended by then, and what is posted to it never runs. */
+enum question_at { QUESTION_ASKED, QUESTION_ANSWERED, QUESTION_GIVEN_UP };
+
 struct question {
     struct post post; /* first: travels between the loops */
     struct link link;
@@ -38,6 +44,7 @@ struct question {
     struct when until;             /* resolver.timeout, from the start */
     int error;                     /* the library's, when there is no result */
     struct ub_result *result;      /* ours to free */
+    _Atomic int at;                /* enum question_at */
     bool is_answered, is_given_up; /* the asker's loop only */
     char name[DNS_NAME_MAX + 2];
 };

@@ -196,6 +196,11 @@ static void answered(struct post *p)
 /* On the home loop. */
 static void send_back(struct question *q)
 {
+    if (atomic_exchange(&q->at, QUESTION_ANSWERED) == QUESTION_GIVEN_UP) {
+        ub_resolve_free(q->result);
+        mem_free(q);
+        return;
+    }
     q->post.run = answered;
     if (q->asker_loop == q->dns->home) {
         answered(&q->post);
@@ -264,7 +269,8 @@ void question_give_up(struct question *q)
         mem_free(q);
         return;
     }
-    q->is_given_up = true; /* the answer still goes into the cache */
+    q->is_given_up = true;                            /* the answer still goes into the cache */
+    (void)atomic_exchange(&q->at, QUESTION_GIVEN_UP); /* unless the post is on its way */
 }
 
 static void finish_library(void *ctx)

@@ -10,6 +10,12 @@
 
 #include "lookup/part.h"
 
+#include <stdatomic.h>
+
+/* Who has a question. One that was given up before it was answered is freed at home: the asker's
+ * loop may have ended by then. */
+enum question_at { QUESTION_ASKED, QUESTION_ANSWERED, QUESTION_GIVEN_UP };
+
 struct question {
     struct post post; /* travels between the loops */
     struct link link; /* in its flight's askers */
@@ -20,6 +26,7 @@ struct question {
     struct lookup_question asked;
     struct lookup_answer answer;
     struct err result;
+    _Atomic int at;                /* enum question_at */
     bool is_answered, is_given_up; /* the asker's loop only */
 };
 

@@ -33,6 +33,10 @@ void question_free(struct question *q)
 
 void question_back(struct question *q)
 {
+    if (atomic_exchange(&q->at, QUESTION_ANSWERED) == QUESTION_GIVEN_UP) {
+        question_free(q);
+        return;
+    }
     q->post.run = answered;
     if (q->loop == q->lookups->home) {
         answered(&q->post);
@@ -65,8 +69,9 @@ struct err lookup_ask(struct lookups *l, const struct lookup_question *q, struct
     while (!new->is_answered && e.code == OK) {
         e = fiber_wait("answer of a look-up", by);
     }
-    if (!new->is_answered) {
-        new->is_given_up = true; /* the answer still goes into the cache */
+    if (!new->is_answered) { /* the answer still goes into the cache */
+        new->is_given_up = true;
+        (void)atomic_exchange(&new->at, QUESTION_GIVEN_UP); /* unless the post is on its way */
         return answer_failed(a, ret, e, "lookup.%.*s: %s", STR_ARG(q->store), err_text(e.code));
     }
     e = new->result;
