@@ -75,3 +75,27 @@ def test_only_local_recipients_that_exist_are_taken(yard):
 
 def merge_local(yard):
     return {"server": {"local-recipients": str(yard.folder / "people")}}
+
+
+def test_a_domain_of_ours_may_be_named_in_utf8(yard):
+    yard.configure({"server": {"local-domains": ["example.org", "xn--bcher-kva.example"]}}).start()
+    identity = sends_mail(yard, "a@client.example", "ann@bücher.example", mail_words=" SMTPUTF8")
+    done = yard.wait("delivery_done", message=identity)
+    assert done["queue"] == "local"
+
+
+def test_a_tag_leads_to_the_same_person_unless_the_whole_is_named(yard):
+    names = yard.folder / "names"
+    names.write_text("ann@example.org\nbob+own@example.org\n")
+    yard.configure({"server": {"local-recipients": str(names)}}).start()
+    with Client(yard.port) as client:
+        client.says("EHLO client.example", 250)
+        client.says("MAIL FROM:<a@client.example>", 250)
+        client.says("RCPT TO:<ann+books@example.org>", 250)
+        client.says("RCPT TO:<bob+own@example.org>", 250)
+        client.says("RCPT TO:<bob+other@example.org>", 550)
+        client.says("DATA", 354)
+        client.sends(b"Subject: x\r\n\r\nx\r\n.\r\n")
+        identity = client.hears(250).split()[-1]
+    yard.wait("delivery_done", count=2, message=identity)
+    assert len(yard.mailbox("ann+books@example.org")) == 1
