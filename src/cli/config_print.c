@@ -3,6 +3,7 @@
  */
 #include "base/check.h"
 #include "cli/commands.h"
+#include "play/scenario.h"
 
 int cli_config_print(int argc, char **argv)
 {
@@ -20,8 +21,10 @@ int cli_config_print(int argc, char **argv)
         config_manual(tables, count, &out);
     } else if (str_eq(rest.items[0], STR("schema"))) {
         config_schema(tables, count, &out);
+    } else if (str_eq(rest.items[0], STR("scenario"))) {
+        scenario_manual(&out);
     } else {
-        cli_say("config", "say manual or schema, not %.*s", STR_ARG(rest.items[0]));
+        cli_say("config", "say manual, schema or scenario, not %.*s", STR_ARG(rest.items[0]));
         return EXIT_USAGE;
     }
     return cli_out(buf_str(&out)) ? EXIT_DONE : EXIT_FAILED;

@@ -13,6 +13,12 @@ static const struct cli_command serving = {
     .usage = "[-c FILE]",
     .does = "runs the server in the foreground",
 };
+static const struct cli_command simulating = {
+    .name = "simulate",
+    .usage = "[-c FILE] --scenario FILE [--seed N] [--json FILE] [--html FILE]",
+    .does = "plays described traffic against described destinations, in virtual time",
+};
+static cli_command_fn *simulate_fn;
 
 static void print_row(struct buf *out, const struct cli_command *c)
 {
@@ -26,6 +32,7 @@ static void print_help(struct buf *out)
 
     buf_put(out, STR("usage: postyard COMMAND ...\n\n"));
     print_row(out, &serving);
+    print_row(out, &simulating);
     for (size_t i = 0; i < count; i++) {
         print_row(out, &table[i]);
     }
@@ -40,9 +47,9 @@ static int help(struct str about)
     char help_word[] = "--help", name[16];
     char *argv[] = {name, help_word, NULL};
 
-    if (c != NULL) {
-        (void)snprintf(name, sizeof(name), "%s", c->name);
-        return c->fn(2, argv);
+    if (c != NULL || str_eq(about, str_of(simulating.name))) {
+        (void)snprintf(name, sizeof(name), "%s", c != NULL ? c->name : simulating.name);
+        return (c != NULL ? c->fn : simulate_fn)(2, argv);
     }
     if (str_eq(about, str_of(serving.name))) {
         buf_printf(&text, "usage: postyard %s %s\n%s\n", serving.name, serving.usage, serving.does);
@@ -82,11 +89,12 @@ static struct str base_name(struct str path)
     return slash == STR_NONE ? path : str_skip(path, slash + 1);
 }
 
-int cli_main(int argc, char **argv, cli_command_fn *serve)
+int cli_main(int argc, char **argv, cli_command_fn *serve, cli_command_fn *simulate)
 {
     const struct cli_command *c;
     struct str word;
 
+    simulate_fn = simulate;
     if (argc > 0 && str_eq(base_name(str_of(argv[0])), STR("sendmail"))) {
         return cli_sendmail(argc, argv);
     }
@@ -111,6 +119,9 @@ int cli_main(int argc, char **argv, cli_command_fn *serve)
             }
         }
         return serve(argc - 1, argv + 1);
+    }
+    if (str_eq(word, str_of(simulating.name))) {
+        return simulate(argc - 1, argv + 1);
     }
     c = cli_command(word);
     return c != NULL ? c->fn(argc - 1, argv + 1) : unknown(word);

@@ -9,8 +9,9 @@
 
 #include "cli/command.h"
 
-/* All of the command line. `serve` is main's. Called as `sendmail` (argv[0]) it is that. */
-int cli_main(int argc, char **argv, cli_command_fn *serve);
+/* All of the command line. `serve` and `simulate` are main's. Called as `sendmail` (argv[0]) it is
+ * that. */
+int cli_main(int argc, char **argv, cli_command_fn *serve, cli_command_fn *simulate);
 
 const struct cli_command *cli_commands(size_t *count);
-const struct cli_command *cli_command(struct str name); /* NULL: none; serve is not here */
+const struct cli_command *cli_command(struct str name); /* NULL: none; main's are not here */

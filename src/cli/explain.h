@@ -63,7 +63,5 @@ void explain_all(struct explanation *e);
 void explain_text(const struct explanation *e, struct buf *out);
 void explain_json(const struct explanation *e, struct buf *out);
 const char *explain_strategy(enum strategy which);
-/* "key_get('a', 'b')" */
-void explain_lookup(const struct expr_lookup *l, struct buf *out);
 /* One --answer, "key_get('a', 'b')=value"; false: *why. */
 bool explain_answer(struct explanation *e, struct str word, struct buf *why);

@@ -244,16 +244,6 @@ void explain_all(struct explanation *e)
 
 /* ---- look-ups ---- */
 
-void explain_lookup(const struct expr_lookup *l, struct buf *out)
-{
-    buf_printf(out, "%s(", expr_lookup_name(l->kind));
-    for (unsigned i = 0; i < l->arg_count; i++) {
-        buf_put(out, i > 0 ? STR(", ") : STR_EMPTY);
-        value_print(out, &l->args[i]);
-    }
-    buf_byte(out, ')');
-}
-
 /* An argument: text in quotes of either kind, or a number; *rest follows it. */
 static bool argument(struct str *rest, struct value *ret)
 {

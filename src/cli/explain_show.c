@@ -57,9 +57,9 @@ static void put_decision(const struct explain_decision *d, struct buf *out)
 
     if (d->decision.status == DECISION_NEEDS) {
         buf_printf(out, "  %s: not known without the answer to ", name);
-        explain_lookup(&d->decision.lookup, out);
+        expr_lookup_print(out, &d->decision.lookup);
         buf_put(out, STR("\n    give it: --answer \""));
-        explain_lookup(&d->decision.lookup, out);
+        expr_lookup_print(out, &d->decision.lookup);
         buf_put(out, STR("=…\"\n"));
     } else if (d->decision.status == DECISION_FAILED) {
         buf_printf(out, "  %s: none, so it waits (strategy): ", name);
@@ -255,7 +255,7 @@ static void json_decision(const struct explain_decision *d, struct buf *out)
     if (d->decision.status == DECISION_NEEDS) {
         struct buf call BUF_LOCAL = {0};
 
-        explain_lookup(&d->decision.lookup, &call);
+        expr_lookup_print(&call, &d->decision.lookup);
         json_text(out, "needs", buf_str(&call));
     }
     json_place(out, "rule", d->decision.at);

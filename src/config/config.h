@@ -69,6 +69,8 @@ void config_compare(const struct config *old, const struct config *new, struct f
 
 /* The reference page (Markdown) and the JSON Schema (draft 2020-12) of the tables. */
 void config_manual(const struct setting_table *const *tables, size_t count, struct buf *out);
+/* The tables alone, without what the page says before them. */
+void config_manual_of(const struct setting_table *const *tables, size_t count, struct buf *out);
 void config_schema(const struct setting_table *const *tables, size_t count, struct buf *out);
 
 /* Whether all defaults and built-in objects of the tables are themselves valid: for tests. */

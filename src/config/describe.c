@@ -92,6 +92,13 @@ static void manual_table(const struct setting_table *table, struct buf *out)
     }
 }
 
+void config_manual_of(const struct setting_table *const *tables, size_t count, struct buf *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        manual_table(tables[i], out);
+    }
+}
+
 void config_manual(const struct setting_table *const *tables, size_t count, struct buf *out)
 {
     buf_put(
@@ -101,9 +108,7 @@ void config_manual(const struct setting_table *const *tables, size_t count, stru
             "One YAML file, with `include` for more. Dots are nesting: `queue.virtual.fast` is\n"
             "`queue: { virtual: { fast: ... } }`. A duration or a size has a unit. Every\n"
             "expression stands in single quotes. An unknown key is an error.\n"));
-    for (size_t i = 0; i < count; i++) {
-        manual_table(tables[i], out);
-    }
+    config_manual_of(tables, count, out);
 }
 
 /* A node of the schema: a value, or keys that lead further. */

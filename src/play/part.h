@@ -25,6 +25,9 @@ uint32_t play_dice(void);
 void play_count(_Atomic uint64_t *c, uint64_t by_how_many);
 /* One reply by the script's manner of speaking: slow, dripping, or at once. */
 struct err play_say(struct play_talk *t, unsigned code, const char *text, struct when by);
+/* The rule that shows here, or NULL, once the peer's mood has waited as it wants. */
+struct err play_shows(struct play_talk *t, enum play_stage stage, const struct play_rule **ret,
+                      struct when by);
 /* What the script wants here; *go: nothing, so go on and answer well. Otherwise it was done. */
 struct err play_ask(struct play_talk *t, enum play_stage stage, bool *go, struct when by);
 struct err play_follow(struct play_talk *t, const struct play_rule *r, struct when by);

@@ -158,12 +158,33 @@ struct err play_follow(struct play_talk *t, const struct play_rule *r, struct wh
     never("a rule has one of these acts");
 }
 
+struct err play_shows(struct play_talk *t, enum play_stage stage, const struct play_rule **ret,
+                      struct when by)
+{
+    struct play_peer *p = t->peer;
+    struct err e = ERR_OK;
+    int64_t wait_ms = 0;
+
+    *ret = p->mood != NULL ? p->mood(p, stage, &wait_ms) : NULL;
+    if (*ret == NULL) {
+        *ret = play_rule_at(&p->behaviour, stage, play_dice);
+    }
+    if (wait_ms > 0) {
+        e = stream_flush(t->stream, by);
+        if (!e.code) {
+            e = fiber_sleep(when_after(wait_ms), by);
+        }
+    }
+    return e;
+}
+
 struct err play_ask(struct play_talk *t, enum play_stage stage, bool *go, struct when by)
 {
-    const struct play_rule *r = play_rule_at(&t->peer->behaviour, stage, play_dice);
+    const struct play_rule *r;
+    struct err e = play_shows(t, stage, &r, by);
 
     *go = r == NULL;
-    return r != NULL ? play_follow(t, r, by) : ERR_OK;
+    return e.code || r == NULL ? e : play_follow(t, r, by);
 }
 
 static struct err refuse_with(struct play_talk *t, uint16_t code, struct when by)

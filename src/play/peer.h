@@ -59,6 +59,9 @@ struct play_peer {
     /* A whole message is there; an error is said to the client (451). NULL: only counted. */
     struct err (*message)(void *ctx, const struct play_message *m, struct when by);
     void *ctx;
+    /* What holds for a while: asked before the script at each stage. How long to wait first, and
+     * what shows (NULL: the script decides). NULL: nothing but the script. */
+    const struct play_rule *(*mood)(struct play_peer *p, enum play_stage stage, int64_t *wait_ms);
     struct map greylist; /* the peer's own */
 };
 

@@ -77,7 +77,10 @@ static struct err answer_each(struct play_talk *t, struct when by)
     struct err kept = ERR_OK, e = ERR_OK;
 
     for (struct play_rcpt *r = t->mail.to; r != NULL; r = r->next, i++) {
-        rules[i] = play_rule_at(&t->peer->behaviour, PLAY_AT_DOT, play_dice);
+        e = play_shows(t, PLAY_AT_DOT, &rules[i], by);
+        if (e.code) {
+            return e;
+        }
         r->refused = rules[i] != NULL && rules[i]->act == PLAY_REFUSE;
         taken += !r->refused;
     }
@@ -101,9 +104,12 @@ static struct err answer_each(struct play_talk *t, struct when by)
 
 static struct err answer_all(struct play_talk *t, struct when by)
 {
-    const struct play_rule *r = play_rule_at(&t->peer->behaviour, PLAY_AT_DOT, play_dice);
-    struct err e;
+    const struct play_rule *r;
+    struct err e = play_shows(t, PLAY_AT_DOT, &r, by);
 
+    if (e.code) {
+        return e;
+    }
     if (r != NULL && r->act != PLAY_DROP) {
         return play_follow(t, r, by);
     }

@@ -140,6 +140,38 @@ static void note_job(const struct queue *q, const struct job *j, struct arena *a
     }
 }
 
+struct visit {
+    void (*fn)(void *ctx, const struct job_sight *sight);
+    void *ctx;
+};
+
+static void visit_here(struct queue *q, void *ctx)
+{
+    const struct visit *v = ctx;
+    const struct job *first;
+    size_t at = 0;
+
+    for (; (first = chains_any(&q->messages, &at)) != NULL; at++) {
+        for (const struct job *j = first; j != NULL; j = j->sibling) {
+            struct job_sight sight = {.message = j->message,
+                                      .first = j->first,
+                                      .to_count = j->to_count,
+                                      .queue = j->queue,
+                                      .reason = reason_of(q, j)};
+
+            v->fn(v->ctx, &sight);
+        }
+    }
+}
+
+struct err queue_visit(struct queue *q, void (*fn)(void *ctx, const struct job_sight *sight),
+                       void *ctx, struct when by)
+{
+    struct visit v = {fn, ctx};
+
+    return call(q, visit_here, &v, by);
+}
+
 static void notes_here(struct queue *q, void *ctx)
 {
     struct notes *n = ctx;

@@ -197,6 +197,17 @@ struct job_note {
 struct err queue_notes(struct queue *q, const uint64_t *ids, uint32_t id_count, struct arena *a,
                        struct job_note **ret, uint32_t *count, struct when by);
 
+/* Each job with why it waits now, for `simulate` and metrics. `fn` runs on the queue's loop, is
+ * short, and neither suspends nor calls the queue. */
+struct job_sight {
+    uint64_t message;
+    uint32_t first, to_count;
+    uint32_t queue; /* as queue_each numbers them */
+    enum wait_reason reason;
+};
+struct err queue_visit(struct queue *q, void (*fn)(void *ctx, const struct job_sight *sight),
+                       void *ctx, struct when by);
+
 struct queue_counts {
     uint64_t jobs, due, preparing, ready, running; /* now; the rest of jobs waits */
     uint64_t owed; /* messages whose sender is still to be told something */

@@ -1,8 +1,8 @@
 /*
- * reference: the page docs/configuration.md and the schema docs/configuration.schema.json, made
- * from the real tables.
+ * reference: the page docs/configuration.md, the schema docs/configuration.schema.json and the page
+ * docs/scenario.md, made from the real tables.
  *
- *     reference write DOCS   writes both files into the folder
+ *     reference write DOCS   writes the files into the folder
  *     reference check DOCS   fails when a file differs from what would be written, or when a
  *                            default or a built-in object is itself wrong
  */
@@ -12,6 +12,7 @@
 #include "dns/settings.h"
 #include "inbound/settings.h"
 #include "lookup/settings.h"
+#include "play/scenario.h"
 #include "queue/settings.h"
 #include "strategy/settings.h"
 
@@ -24,6 +25,12 @@ static const struct setting_table *const tables[] = {
     &tls_table,     &strategy_table,  &lookup_table, &quarantine_table,
 };
 
+static void write_scenario(const struct setting_table *const *unused, size_t count, struct buf *out)
+{
+    (void)unused, (void)count;
+    scenario_manual(out);
+}
+
 typedef void writer(const struct setting_table *const *tables, size_t count, struct buf *out);
 
 static const struct {
@@ -32,6 +39,7 @@ static const struct {
 } pages[] = {
     {"configuration.md", config_manual},
     {"configuration.schema.json", config_schema},
+    {"scenario.md", write_scenario},
 };
 
 static bool write_page(const char *path, struct str text)
