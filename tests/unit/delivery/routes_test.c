@@ -1,8 +1,7 @@
 /* Where mail goes: relays with several hosts, routes that lead nowhere, addresses to connect from.
  */
 #include "runtime/process.h"
-#include "runtime/sim_net.h"
-#include "yard.h"
+#include "yard_rows.h"
 
 #define HUB   "192.0.2.9"
 #define ONE   "192.0.2.1"
@@ -21,18 +20,6 @@
     "  strategy:\n"                                                                                \
     "    schedule: [ { if: \"source == 'dsn'\", use: dsn }, { use: remote } ]\n"                   \
     "    route: [ { if: \"source == 'dsn'\", use: hub }, { use: way } ]\n" more
-
-enum { HOSTS = 4, TEXTS = 6 };
-
-struct row {
-    const char *name, *config, *to;
-    int64_t wait_ms; /* 0: 40 s */
-    const char *names[6];
-    struct yard_host hosts[HOSTS];
-    unsigned contents[HOSTS];
-    const char *log[TEXTS], *not_log[TEXTS], *content0[TEXTS];
-    const char *heard0;
-};
 
 static struct row rows[] = {
     {.name = "a relay of two hosts: the first priority has it",
@@ -219,52 +206,6 @@ static struct row auth_rows[] = {
      .not_log = {"delivery_deferred"}},
 };
 
-static const struct row *playing;
-
-static void expect_text(struct yard *y, struct str in, const char *text, bool wanted)
-{
-    if (text != NULL && (str_find_str(in, str_of(text)) != STR_NONE) != wanted) {
-        fprintf(stderr, "%s\"%s\" in\n%.*s\n", wanted ? "no " : "", text, STR_ARG(in));
-        y->failures++;
-    }
-}
-
-static void row_test(struct yard *y)
-{
-    yard_send(y, "a@b.example", playing->to ? playing->to : "u@far.example");
-    yard_wait(y, playing->wait_ms ? playing->wait_ms : 40000);
-    for (size_t i = 0; i < y->host_count; i++) {
-        YARD_CHECK(y, y->hosts[i].contents == playing->contents[i]);
-    }
-    for (size_t i = 0; i < TEXTS; i++) {
-        expect_text(y, sim_log(y->world), playing->log[i], true);
-        expect_text(y, sim_log(y->world), playing->not_log[i], false);
-        if (y->host_count > 0) {
-            expect_text(y, buf_str(&y->hosts[0].content), playing->content0[i], true);
-        }
-    }
-    if (playing->heard0 != NULL) {
-        expect_text(y, buf_str(&y->hosts[0].heard), playing->heard0, true);
-    }
-}
-
-static void play(struct row *row, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct yard y = {.config = row[i].config,
-                         .names = row[i].names,
-                         .hosts = row[i].hosts,
-                         .test = row_test};
-
-        print_message("  %s\n", row[i].name);
-        while (y.host_count < HOSTS && row[i].hosts[y.host_count].ip != NULL) {
-            y.host_count++;
-        }
-        playing = &row[i];
-        yard_run(&y);
-    }
-}
-
 static void mail_takes_the_routes(void **state)
 {
     play(rows, COUNT_OF(rows));
@@ -312,8 +253,9 @@ static struct programs programs;
 
 static void play_programs(struct yard *y, const char *to)
 {
-    sim_service_set(y->world, "process",
-                    &(struct process_sim){.ctx = &programs, .run = program_runs});
+    static struct process_sim sim = {.ctx = &programs, .run = program_runs};
+
+    sim_service_set(y->world, "process", &sim);
     yard_send(y, "a@b.example", to);
     yard_wait(y, 8000);
 }

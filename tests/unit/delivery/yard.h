@@ -143,7 +143,7 @@ static uint64_t yard_send(struct yard *y, const char *from, const char *to)
     m->arrived = clock_date();
     m->is_trusted = true;
     m->sender = arena_dup(&p->arena, str_of(from));
-    m->to = arena_array(&p->arena, 16, sizeof *m->to);
+    m->to = arena_array(&p->arena, rest.len / 2 + 1, sizeof *m->to);
     while (rest.len > 0) {
         struct recipient *r = &m->to[m->to_count++];
         struct str address, letters;
