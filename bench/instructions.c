@@ -82,8 +82,9 @@ static void compose(struct buf *out)
 static void session(void *arg)
 {
     struct yard_client *c = arg;
-    struct yard_mail mail = {"sender@client.example", "rcpt@any-1.example",
-                             buf_str(&bench.content)};
+    struct yard_mail mail = {.from = "sender@client.example",
+                             .to = "rcpt@any-1.example",
+                             .content = buf_str(&bench.content)};
 
     for (unsigned i = 0; i < bench.each; i++) {
         must(client_mail(c, &mail, WHEN_NEVER) == ANSWERED_TAKEN);

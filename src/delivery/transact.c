@@ -37,12 +37,12 @@ static bool is_hasty(const struct run *r)
     return r->link->is_warm && job_recipient(r->j, 0)->state.attempts == 0;
 }
 
-/* Whole ones, rounded down: never more than there is. */
+/* Whole ones; one that has begun counts, so that there is no time only when none is left. */
 static int64_t seconds_left(struct date by)
 {
     int64_t ms = by.ms - clock_date().ms;
 
-    return ms >= 0 ? ms / 1000 : -((999 - ms) / 1000);
+    return ms > 0 ? (ms + 999) / 1000 : ms / 1000;
 }
 
 void run_fill_mail(struct run *r, struct client_mail *m)
@@ -89,7 +89,9 @@ bool run_is_lacking(struct run *r, struct client_mail *m, uint32_t at, struct cl
         return false;
     }
 
-    struct outcome o = outcome_of(OUTCOME_HOST_FAILED, LAST_REPLY, lacks[lack].status,
+    bool is_too_late = lack == CLIENT_LACKS_TIME && m->by_s < 1;
+    struct outcome o = outcome_of(OUTCOME_HOST_FAILED, LAST_REPLY,
+                                  is_too_late ? "5.4.7" : lacks[lack].status,
                                   str_of(lacks[lack].text), r->link->key.host);
 
     o.host = arena_dup(&j->work->arena, o.host);

@@ -103,7 +103,7 @@ static enum answered send_one(struct machine *m, struct yard_client *client, uns
     struct yard_mail mail;
 
     ledger_mail(&c->ledger, number, &to, &content, from);
-    mail = (struct yard_mail){from, to.ptr, buf_str(&content)};
+    mail = (struct yard_mail){.from = from, .to = to.ptr, .content = buf_str(&content)};
     return client_mail(client, &mail, when_after(MAIL_MS_MAX));
 }
 

@@ -232,7 +232,8 @@ static void outside(struct machine *m)
 {
     struct yard_client idle;
     struct buf config BUF_LOCAL = {0};
-    struct yard_mail mail = {"", "last@slow-2.example", STR("Subject: x\r\n\r\nhello\r\n")};
+    struct yard_mail mail = {
+        .from = "", .to = "last@slow-2.example", .content = STR("Subject: x\r\n\r\nhello\r\n")};
 
     must(client_open(&idle, m, WHEN_NEVER)); /* before all reloads */
     slots_change(m, &config);

@@ -71,10 +71,12 @@ static unsigned envelope(struct buf *out, const struct yard_mail *mail)
     struct str rest = str_of(mail->to), one;
     unsigned count = 0;
 
-    buf_printf(out, "MAIL FROM:<%s>\r\n", mail->from);
+    buf_printf(out, "MAIL FROM:<%s>%s%s\r\n", mail->from, mail->words ? " " : "",
+               mail->words ? mail->words : "");
     while (rest.len > 0) {
         str_cut(&rest, ' ', &one);
-        buf_printf(out, "RCPT TO:<%.*s>\r\n", STR_ARG(one));
+        buf_printf(out, "RCPT TO:<%.*s>%s%s\r\n", STR_ARG(one), mail->rcpt_words ? " " : "",
+                   mail->rcpt_words ? mail->rcpt_words : "");
         count++;
     }
     buf_put(out, STR("DATA\r\n"));
@@ -115,7 +117,8 @@ enum answered client_mail(struct yard_client *c, const struct yard_mail *mail, s
 void client_must_send(struct machine *m, const char *from, const char *to, struct when by)
 {
     struct yard_client c;
-    struct yard_mail mail = {from, to, STR("Subject: x\r\nFrom: a@b.example\r\n\r\nhello\r\n")};
+    struct yard_mail mail = {
+        .from = from, .to = to, .content = STR("Subject: x\r\nFrom: a@b.example\r\n\r\nhello\r\n")};
     enum answered a = UNSENT;
 
     if (client_open(&c, m, by)) {

@@ -19,6 +19,7 @@ struct yard_mail {
     const char *from; /* without brackets */
     const char *to;   /* addresses, one blank between */
     struct str content;
+    const char *words, *rcpt_words; /* after MAIL and after each RCPT; NULL: none */
 };
 
 struct yard_client {

@@ -123,7 +123,8 @@ static void crowd_fiber(void *arg)
     while (c->given < c->count) {
         char to[64];
         unsigned n = c->given++;
-        struct yard_mail mail = {"", to, STR("Subject: x\r\n\r\nhello\r\n")};
+        struct yard_mail mail = {
+            .from = "", .to = to, .content = STR("Subject: x\r\n\r\nhello\r\n")};
 
         (void)fiber_sleep(when_add(start, (int64_t)n * c->each_us * 1000), WHEN_NEVER);
         if (c->next(c->machine, n, to) &&
