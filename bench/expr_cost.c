@@ -113,5 +113,7 @@ int main(void)
         printf("%7.1f ns  %s\n", ns, rules[i]);
     }
     printf("%7.1f ns  all ten; %zu bytes allocated while evaluating\n", sum, run.held);
+    printf("%7.2f us  a recipient whose four strategies have ten such rules each (bound: 10)\n",
+           4 * sum / 1000);
     return run.held == 0 ? 0 : 1;
 }

@@ -80,12 +80,19 @@ void flights_fail(struct store *s, struct err e, struct str why)
 
 /* ---- the breaker ---- */
 
+/* It had most of its time-out with the store, which answered nobody meanwhile. */
+static bool has_waited(const struct store *s, const struct flight *f, struct when now)
+{
+    return s->last_good.ns <= f->begun.ns &&
+           now.ns - f->begun.ns >= s->settings->timeout_ms * NS_PER_MS * 3 / 4;
+}
+
 static void store_failed(struct store *s, const struct flight *f, struct err e, struct str why)
 {
     struct when now = clock_now();
     bool is_news = !s->is_away;
 
-    if ((e.code == ERR_TIMEOUT && s->last_good.ns > f->begun.ns) ||
+    if ((e.code == ERR_TIMEOUT && !has_waited(s, f, now)) ||
         (s->is_away && !f->is_probe && now.ns < s->away_until.ns)) {
         return;
     }

@@ -3,7 +3,8 @@
  *
  * 1. A store that is away is asked nothing but one probe at a time, and not before away_until.
  * 2. A time-out says that the store is away only when it answered nobody since that question was
- *    taken up: one slow statement does not close the store to the others.
+ *    taken up, and had most of its time: one slow statement, or a queue for a connection, does not
+ *    close the store to the others.
  * 3. A question that may change something is never asked twice.
  */
 #pragma once

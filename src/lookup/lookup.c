@@ -53,9 +53,14 @@ static void arrives(struct post *p)
 struct err lookup_ask(struct lookups *l, const struct lookup_question *q, struct arena *a,
                       struct lookup_answer *ret, struct when by)
 {
-    struct question *new = MEM_NEW(struct question);
+    struct question *new;
     struct err e = ERR_OK;
 
+    if (by.ns <= clock_now().ns) {
+        return answer_failed(a, ret, err_of(ERR_TIMEOUT), "lookup.%.*s: not asked, no time is left",
+                             STR_ARG(q->store));
+    }
+    new = MEM_NEW(struct question);
     new->lookups = l;
     new->loop = loop_self();
     new->asker = fiber_self();

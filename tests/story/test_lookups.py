@@ -292,3 +292,56 @@ def test_a_store_that_is_computed_and_not_there_is_a_failed_look_up(yard, host):
     asks(yard, host, "key_get('to-' + rcpt_domain, rcpt) == 'x'").start()
     identity = sends_mail(yard, "a@client.example", "b@hub.example")
     assert "no such store" in yard.wait("delivery_waits", message=identity)["text"]
+
+
+def test_acceptance_is_not_held_by_slow_look_ups(yard, host, postgresql):
+    """Five seconds in all, however many recipients there are; then PY-46: `default` keeps them."""
+    asks(yard, host, "rcpt_domain == 'hub.example'", by_postgresql(postgresql, timeout="2s"))
+    yard.configure({"queue": {"strategy": {"schedule": [
+        {"if": "sql_query('routes', 'SELECT pg_sleep(0.4)::text || $1', rcpt) != ''",
+         "use": "remote"}, {"use": "remote"}]}}}).start()
+    client = Client(yard.port)
+    client.says("EHLO client.example", 250)
+    began = time.monotonic()
+    client.sends_mail("a@client.example", [f"b{n}@hub.example" for n in range(40)],
+                      "Subject: x\r\n\r\nx\r\n")
+    took = time.monotonic() - began
+    assert 4 < took < 8, took
+    assert yard.wait("schedule_fallback")["name"] == ""
+    yard.wait("delivery_done", count=40)
+    queues = {e["queue"] for e in yard.seen("delivery_done")}
+    assert queues == {"remote", "default"}
+    assert not yard.seen("lookup_away"), "it is slow, and answers"
+
+
+def test_a_reload_gives_a_store_another_file(yard, host):
+    old, new = yard.folder / "old", yard.folder / "new"
+    old.write_text("other.example\n")
+    new.write_text("hub.example\n")
+    asks(yard, host, "key_exists('routes', rcpt_domain)",
+         {"routes": {"type": "file", "path": str(old)}}).start()
+    identity = sends_mail(yard, "a@client.example", "b@hub.example")
+    yard.wait("delivery_deferred", message=identity)
+    yard.configure({"lookup": {"routes": {"path": str(new)}}})
+    assert yard.with_config("reload").returncode == 0
+    yard.wait("delivery_done", message=identity)
+
+
+def test_tls_that_cannot_be_decided_for_a_host_waits(yard, host, redis):
+    """P8, PY-46: a late list that cannot ask never means less TLS; nobody is told of an attempt."""
+    asks(yard, host, "rcpt_domain == 'hub.example'", by_redis(redis)).configure(
+        {"queue": {"strategy": {"tls": [
+            {"if": "mx != '' && key_get('routes', mx) == 'clear'", "use": "default"},
+            {"use": "default"}]}}})
+    yard.start()
+    goes_to(yard, host)
+    redis.says("-n", "3", "LPUSH", "route:127.0.0.1", "x")
+    mark = yard.mark()
+    time_of_cache = {"lookup": by_redis(redis, cache={"ttl": "0s", "negative-ttl": "0s"})}
+    yard.configure(time_of_cache)
+    assert yard.with_config("reload").returncode == 0
+    identity = sends_mail(yard, "a@client.example", "c@hub.example")
+    assert "WRONGTYPE" in yard.wait("delivery_waits", since=mark, message=identity)["text"]
+    redis.says("-n", "3", "DEL", "route:127.0.0.1")
+    assert len(host.wait_mail(1)) == 1
+    assert not yard.seen("delivery_deferred", message=identity)

@@ -377,6 +377,9 @@ static void gives_up(void)
     y.takes_ms = 0;
     EXPECT_STR(ASK(GET, "k"), "k!"); /* the answer came after all, for the next */
     assert_int_equal(y.asked, 1);
+    EXPECT_STR(ask(&a, "r", LOOKUP_GET, "n", clock_now()),
+               "TIMEOUT lookup.r: not asked, no time is left");
+    assert_int_equal(y.asked, 1);
     y.takes_ms = 1000;
     assert_true(begins(ask(&a, "r", LOOKUP_GET, "m", when_after(10)), "TIMEOUT"));
     /* ... and what is under way at the end is given up. */
@@ -428,6 +431,30 @@ static void many_wait(void)
     }
     assert_in_range(answered, 6, 8); /* two at a time, half a second each, two seconds */
     assert_string_equal(y.news, ""); /* it is busy, not away */
+}
+
+/* All connections are at work for most of the time-out; who comes next has little of it left. */
+static void many_wait_for_slow_ones(void)
+{
+    static struct some all[3];
+    static const char *const keys[] = {"a", "b", "c"};
+
+    y.takes_ms = 1900;
+    for (size_t i = 0; i < 3; i++) {
+        all[i] = (struct some){.verb = LOOKUP_GET, .key = keys[i]};
+    }
+    ask_some(all, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(begins(all[i].got, "TIMEOUT"), i == 2);
+        arena_done(&all[i].a);
+    }
+    assert_string_equal(y.news, "");
+}
+
+static void a_time_out_in_the_queue_does_not_close_the_store(void **state)
+{
+    in_a_world(many_wait_for_slow_ones, standard);
+    (void)state;
 }
 
 static void who_waits_too_long_for_a_connection_is_told(void **state)
@@ -487,6 +514,7 @@ int main(void)
         cmocka_unit_test(an_asker_that_gives_up_leaves_the_answer_to_the_next),
         cmocka_unit_test(a_store_is_not_asked_what_it_cannot_do),
         cmocka_unit_test(who_waits_too_long_for_a_connection_is_told),
+        cmocka_unit_test(a_time_out_in_the_queue_does_not_close_the_store),
         cmocka_unit_test(settings_are_checked_by_type),
     };
 
