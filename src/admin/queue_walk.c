@@ -26,6 +26,16 @@ static bool choose(struct queue_walk *w, const struct message *m, struct arena *
     return any;
 }
 
+uint32_t queue_match_count(const struct queue_match *match)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < match->message->to_count; i++) {
+        count += match->is_meant == NULL || match->is_meant[i];
+    }
+    return count;
+}
+
 struct err queue_walk(struct queue_walk *w, struct when by)
 {
     uint64_t evaluated = 0;

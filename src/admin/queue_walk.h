@@ -24,6 +24,9 @@ struct queue_match {
     const bool *is_meant; /* one a recipient; NULL: all of them */
 };
 
+/* How many recipients are meant. */
+uint32_t queue_match_count(const struct queue_match *match);
+
 struct queue_walk {
     struct store *store;
     const struct selection *selection; /* NULL: everything */

@@ -69,3 +69,9 @@ struct view_member {
 };
 struct err view_read_flat(struct str json, struct arena *a, struct view_member **ret,
                           size_t *count);
+/* The same of each object in the list `items`. */
+struct view_flat {
+    struct view_member *members;
+    size_t count;
+};
+struct err view_read_items(struct str json, struct arena *a, struct view_flat **ret, size_t *count);

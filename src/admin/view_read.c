@@ -151,17 +151,42 @@ static struct str flat_value(const json_t *v, struct arena *a)
     return json_is_true(v) ? STR("true") : json_is_false(v) ? STR("false") : STR_EMPTY;
 }
 
+static void read_flat(json_t *o, struct arena *a, struct view_flat *ret)
+{
+    const char *key;
+    json_t *v;
+
+    *ret = (struct view_flat){
+        .members = arena_array(a, json_object_size(o), sizeof(*ret->members))};
+    json_object_foreach(o, key, v)
+    {
+        ret->members[ret->count++] = (struct view_member){arena_dup(a, str_of(key)),
+                                                          flat_value(v, a)};
+    }
+}
+
 struct err view_read_flat(struct str json, struct arena *a, struct view_member **ret, size_t *count)
 {
-    json_t *root = read_json(json), *v;
-    const char *key;
+    json_t *root = read_json(json);
     bool is_good = json_is_object(root);
+    struct view_flat flat;
 
-    *count = 0;
-    *ret = arena_array(a, json_object_size(root), sizeof(**ret));
-    json_object_foreach(root, key, v)
-    {
-        (*ret)[(*count)++] = (struct view_member){arena_dup(a, str_of(key)), flat_value(v, a)};
+    read_flat(root, a, &flat);
+    *ret = flat.members;
+    *count = flat.count;
+    json_decref(root);
+    return is_good ? ERR_OK : err_of(ERR_SYNTAX);
+}
+
+struct err view_read_items(struct str json, struct arena *a, struct view_flat **ret, size_t *count)
+{
+    json_t *root = read_json(json), *items = json_object_get(root, "items");
+    bool is_good = json_is_array(items);
+
+    *count = json_array_size(items);
+    *ret = arena_array(a, *count, sizeof(**ret));
+    for (size_t i = 0; i < *count; i++) {
+        read_flat(json_array_get(items, i), a, &(*ret)[i]);
     }
     json_decref(root);
     return is_good ? ERR_OK : err_of(ERR_SYNTAX);

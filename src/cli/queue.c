@@ -213,7 +213,7 @@ int command_count(struct queue_command *q)
 
 /* ---- which of them ---- */
 
-enum { READS = 1, CHOOSES = 2, PAGES = 4, CHANGES = 8, PAUSES = 16 };
+enum { READS = 1, CHOOSES = 2, PAGES = 4, CHANGES = 8 };
 
 static const struct row {
     const char *name, *full;
@@ -231,6 +231,9 @@ static const struct row {
     {"cancel", "queue cancel", command_cancel, CHOOSES | CHANGES, 0, 1000},
     {"move", "queue move", command_move, CHOOSES | CHANGES, 0, 1000},
     {"reschedule", "queue reschedule", command_reschedule, CHOOSES | CHANGES, 0, 1000},
+    {"pause", "queue pause", command_pause, CHOOSES | CHANGES, 1, 1},
+    {"resume", "queue resume", command_resume, READS, 1, 1},
+    {"pauses", "queue pauses", command_pauses, READS, 0, 0},
 };
 
 #define ROW(...) ((struct option_row){__VA_ARGS__})
@@ -260,7 +263,7 @@ static size_t add_own(struct queue_command *q, const struct row *row, struct opt
     struct request *ask = &q->ask;
     size_t n = 0;
 
-    if (row->fn == command_hold || row->fn == command_cancel) {
+    if (row->fn == command_hold || row->fn == command_cancel || row->fn == command_pause) {
         rows[n++] = ROW(.name = "reason", .text = &ask->reason, .value = "TEXT",
                         .does = "why: shown by queue why, or told to the sender");
     }
@@ -269,6 +272,11 @@ static size_t add_own(struct queue_command *q, const struct row *row, struct opt
                         .does = "dropped after queue.quarantine.hold-max");
     } else if (row->fn == command_cancel) {
         rows[n++] = ROW(.name = "silent", .flag = &ask->silent, .does = "the sender is not told");
+    } else if (row->fn == command_pause) {
+        rows[n++] = ROW(.name = "for", .text = &q->lasts, .value = "TIME",
+                        .does = "it ends by itself after so long: 2h");
+        rows[n++] = ROW(.name = "until", .text = &q->until, .value = "DATE",
+                        .does = "it ends by itself then");
     } else if (row->fn == command_retry) {
         rows[n++] = ROW(.name = "at", .text = &q->at, .value = "TIME",
                         .does = "not now but then: 2h, or a date");

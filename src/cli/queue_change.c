@@ -87,7 +87,7 @@ static struct str who(struct arena *a)
 bool queue_fill(struct queue_command *q)
 {
     q->ask.by = who(&q->arena);
-    return read_ids(q) && read_time(q, "at", q->at, &q->ask.at) &&
+    return (q->ask.name.len > 0 || read_ids(q)) && read_time(q, "at", q->at, &q->ask.at) &&
            read_time(q, "for", q->lasts, &q->ask.until) &&
            read_time(q, "until", q->until, &q->ask.until);
 }

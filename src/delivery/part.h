@@ -127,6 +127,9 @@ void prepare_fiber(void *job);
 /* Envelope and recipients, from the store if need be. */
 struct err envelope_read(struct work *w, struct store *s, struct when by);
 
+/* paused.c: true when a pause covers the job, or a part of it: it was answered. */
+bool answer_paused(struct job *j);
+
 /* hosts.c: fills j->hosts from route and domain. False: the job waits or is answered; *ret is the
  * outcome for all its recipients (NONE: given up, cancelled). */
 bool hosts_known(struct job *j); /* without waiting */

@@ -243,6 +243,9 @@ static bool decide(struct job *j, struct when by)
         answer_over(j);
         return false;
     }
+    if (answer_paused(j)) {
+        return false;
+    }
     j->answers = arena_array(&w->arena, w->to_count, sizeof *j->answers);
     if (!decide_routes(j, by)) {
         return false;

@@ -30,8 +30,8 @@ static void call_here(struct post *p)
     loop_post(c->back, p);
 }
 
-static struct err call(struct queue *q, void (*fn)(struct queue *, void *), void *ctx,
-                       struct when by)
+struct err queue_call(struct queue *q, void (*fn)(struct queue *, void *), void *ctx,
+                      struct when by)
 {
     struct call c = {.post.run = call_here,
                      .queue = q,
@@ -59,6 +59,9 @@ static enum wait_reason blocked_reason(const struct vqueue *v, const struct bert
 {
     if (v->held) {
         return WAIT_HELD;
+    }
+    if (v->paused || b->site->paused) {
+        return WAIT_PAUSED;
     }
     if (b->blocked == BERTH_OPEN && v->running < v->slots && heap_holds(&v->rate_timer)) {
         return WAIT_RATE_LIMIT;
@@ -88,7 +91,7 @@ static enum wait_reason reason_of(const struct queue *q, const struct job *j)
         if (store_room(q->store) == STORE_STOPPED) {
             return WAIT_STORE;
         }
-        if (!v->held && !site_admits(j->site)) {
+        if (!v->held && !v->paused && !j->site->paused && !site_admits(j->site)) {
             return j->site->rests_slow ? WAIT_SLOW_LIMIT : WAIT_BACKOFF;
         }
         return blocked_reason(v, turns_find(&v->due, j->lane, j->priority, j->site));
@@ -132,6 +135,12 @@ static void note_job(const struct queue *q, const struct job *j, struct arena *a
         ret->text = arena_printf(a, "the rate of virtual queue %s", q->vqueues[j->queue]->name);
         ret->until = date_add(clock_date(),
                               (q->vqueues[j->queue]->rate_timer.key - clock_now().ns) / NS_PER_MS);
+    } else if (ret->reason == WAIT_PAUSED) {
+        const struct pause *p = pauses_queue(q->pauses, ret->queue, clock_date());
+
+        p = p != NULL ? p : pauses_site(q->pauses, ret->site, clock_date());
+        ret->text = p != NULL ? pause_text(p, a) : STR_EMPTY;
+        ret->until = p != NULL ? p->until : DATE_NEVER;
     } else if (ret->reason == WAIT_HELD) {
         ret->text = arena_printf(a, "virtual queue %s is held", q->vqueues[j->queue]->name);
     } else if (ret->reason == WAIT_BACKOFF || j->site->resting) {
@@ -169,7 +178,7 @@ struct err queue_visit(struct queue *q, void (*fn)(void *ctx, const struct job_s
 {
     struct visit v = {fn, ctx};
 
-    return call(q, visit_here, &v, by);
+    return queue_call(q, visit_here, &v, by);
 }
 
 static void notes_here(struct queue *q, void *ctx)
@@ -194,7 +203,7 @@ struct err queue_notes(struct queue *q, const uint64_t *ids, uint32_t id_count, 
                        struct job_note **ret, uint32_t *count, struct when by)
 {
     struct notes n = {.ids = ids, .id_count = id_count, .a = a};
-    struct err e = call(q, notes_here, &n, by);
+    struct err e = queue_call(q, notes_here, &n, by);
 
     *ret = n.notes;
     *count = n.count;
@@ -210,7 +219,7 @@ struct plan *queue_plan(struct queue *q, struct when by)
 {
     struct plan *p = NULL;
 
-    (void)call(q, plan_here, &p, by);
+    (void)queue_call(q, plan_here, &p, by);
     return p;
 }
 
@@ -232,7 +241,7 @@ static void count_here(struct queue *q, void *ctx)
 
 struct err queue_count(struct queue *q, struct queue_counts *ret, struct when by)
 {
-    return call(q, count_here, ret, by);
+    return queue_call(q, count_here, ret, by);
 }
 
 struct queue_depths {
@@ -266,7 +275,7 @@ struct err queue_each(struct queue *q, struct arena *a, struct queue_depth **ret
                       struct when by)
 {
     struct queue_depths d = {.arena = a};
-    struct err e = call(q, depths_here, &d, by);
+    struct err e = queue_call(q, depths_here, &d, by);
 
     *ret = d.items;
     *count = d.count;

@@ -10,6 +10,7 @@
 #include "queue/chains.h"
 #include "queue/events.h"
 #include "queue/job.h"
+#include "queue/pause.h"
 #include "queue/queue.h"
 #include "queue/shares.h"
 #include "queue/turns.h"
@@ -41,6 +42,7 @@ struct vqueue {
     uint32_t slots, running;
     bool orphan;      /* no longer configured: served with ORPHAN_SLOTS until empty */
     bool held;        /* keeps its mail without trying it */
+    bool paused;      /* by an operator: attempts wait, clocks go on */
     struct rate rate; /* of messages that start */
     struct bucket bucket;
     struct heap_node
@@ -77,6 +79,11 @@ struct queue {
     struct map texts;      /* job to the text of its wait, where it has one */
     struct map debts;      /* by message id */
     struct map asks;       /* by message id: the first late ask */
+    struct pauses *pauses; /* NULL: none */
+    struct list paused;    /* waiting jobs that narrow ones cover */
+    struct list waking;    /* of these, those to be asked again */
+    struct post wake_post;
+    bool is_waking, changing; /* pauses are asked again, or changed */
     struct heap debt_timers;
     struct heap rate_timers; /* of virtual queues */
     uint64_t cached_bytes;   /* of parcels that jobs keep */
@@ -147,7 +154,8 @@ static inline struct queue_work *queue_work_of(struct work *w)
 struct vqueue *vqueue_take(struct queue *q, struct str name);
 void vqueue_set(struct vqueue *v, const struct plan_queue *planned,
                 const struct virtual_settings *s);
-void vqueue_orphan(struct vqueue *v); /* no longer configured */
+void vqueue_orphan(struct vqueue *v);                    /* no longer configured */
+struct site *site_for(struct queue *q, struct str name); /* found or made, paused or not */
 struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *spec);
 void job_place(struct queue *q, struct job *j); /* waiting or due, by the clock; arms its timer */
 void job_place_first(struct queue *q, struct job *j); /* before others that are due */
@@ -202,11 +210,25 @@ void unblock_all(struct turns *t);
 /* slot.c */
 void slot_start(struct queue *q, struct vqueue *v, struct berth *b); /* for b's first work */
 void site_unpark(struct queue *q, struct site *site);
+void site_unpark_only(struct site *site); /* pumps nothing */
 void site_park(struct queue *q, struct site *site);
 
 /* Something goes out of the queue's hands, and comes back. */
 void busy_begin(struct queue *q);
 void busy_end(struct queue *q);
+
+/* ask.c: fn on the queue's loop while the caller waits. */
+struct err queue_call(struct queue *q, void (*fn)(struct queue *, void *), void *ctx,
+                      struct when by);
+
+/* paused.c */
+struct err pauses_load(struct queue *q);
+void pauses_due(struct queue *q); /* one may have ended */
+void pause_mark_site(struct queue *q, struct site *site);
+void pause_mark_queue(struct queue *q, struct vqueue *v);
+struct pauses *pauses_to_ask(const struct queue *q); /* the set, when it has narrow ones */
+void pause_wait(struct queue *q, struct job *j);     /* it waits: a narrow one covers it */
+void pause_leave(struct job *j);                     /* it waits no longer for that */
 
 /* act.c */
 /* What was asked of a job while it was at work happens now that it would wait. */

@@ -92,6 +92,7 @@ struct vqueue *vqueue_take(struct queue *q, struct str name)
         v->bucket = (struct bucket){0};
         vqueue_orphan(v);
         map_put(&q->vqueue_names, (struct str){v->name, name.len}, v);
+        pause_mark_queue(q, v);
     }
     return v;
 }
@@ -162,6 +163,16 @@ struct job *jobs_of(const struct queue *q, uint64_t message)
     return chains_get(&q->messages, message);
 }
 
+struct site *site_for(struct queue *q, struct str name)
+{
+    struct site *site = site_take(&q->sites, name);
+
+    if (site->jobs == 0 && q->pauses != NULL) {
+        pause_mark_site(q, site);
+    }
+    return site;
+}
+
 struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *spec)
 {
     struct job *j = MEM_NEW(struct job), *first = jobs_of(q, message);
@@ -179,7 +190,7 @@ struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *sp
     j->queue = v->number;
     j->lane = lane_take(q, v, spec->lane);
     v->jobs++;
-    j->site = site_take(&q->sites, spec->site);
+    j->site = site_for(q, spec->site);
     j->site->jobs++;
     if (first == NULL) {
         chains_put(&q->messages, j);
@@ -259,6 +270,7 @@ static void place(struct queue *q, struct job *j, bool first)
 {
     struct vqueue *v = vqueue_of(q, j);
 
+    pause_leave(j);
     if (j->flags & JOB_ASKED) {
         act_late(q, j);
         return;

@@ -47,9 +47,10 @@ struct work {
     uint32_t *to;   /* indices of its recipients in parcel->message.to */
     uint32_t to_count;
     struct parcel
-        *parcel;       /* one reference; NULL until prepared when the message was not in memory */
-    struct plan *plan; /* the plan it was prepared under; one reference, taken by prepare */
-    void *prepared;    /* delivery's: decisions, hosts */
+        *parcel; /* one reference; NULL until prepared when the message was not in memory */
+    struct pauses *pauses; /* to be asked while preparing (queue/pause.h); NULL: none */
+    struct plan *plan;     /* the plan it was prepared under; one reference, taken by prepare */
+    void *prepared;        /* delivery's: decisions, hosts */
     void (*prepared_free)(void *prepared);
     struct duration_list
         rests;              /* from the connection object: how long its site rests; may be empty */
@@ -207,6 +208,15 @@ struct job_sight {
 };
 struct err queue_visit(struct queue *q, void (*fn)(void *ctx, const struct job_sight *sight),
                        void *ctx, struct when by);
+
+/* A pause from now on, when it is stored: ERR_EXISTS, ERR_LIMIT, the store's. Nothing that it
+ * covers is tried after the answer, but for what runs. */
+struct pause;
+struct err queue_pause(struct queue *q, const struct pause *p, struct when by);
+/* Ends it; what it kept is tried at once. ERR_NOT_FOUND. */
+struct err queue_resume(struct queue *q, struct str name, struct when by);
+/* Those of now; one reference, NULL when there is none. */
+struct pauses *queue_pauses(struct queue *q, struct when by);
 
 struct queue_counts {
     uint64_t jobs, due, preparing, ready, running; /* now; the rest of jobs waits */

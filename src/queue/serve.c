@@ -25,6 +25,8 @@ struct queue *queue_new(struct loop *home, struct store *store, const struct que
     q->ops = *ops;
     q->options = *o;
     signal_init(&q->changed);
+    list_init(&q->paused);
+    list_init(&q->waking);
     return q;
 }
 
@@ -106,6 +108,10 @@ static struct err load(struct queue *q)
     struct when start = clock_read();
     uint64_t after = 0;
     struct err e = store_ready(q->store, WHEN_NEVER);
+
+    if (e.code == OK) {
+        e = pauses_load(q);
+    }
 
     while (e.code == OK) {
         struct message *messages;
@@ -227,6 +233,7 @@ static void fire(struct queue *q)
     }
     debts_due(q);
     rates_due(q);
+    pauses_due(q);
     while (left-- > 0) {
         struct heap_node *n = heap_least(&q->timers);
         struct job *j;
@@ -249,11 +256,11 @@ static void fire(struct queue *q)
 
 static struct date next_timer(const struct queue *q)
 {
-    struct date next = DATE_NEVER, debt;
+    struct date next = q->changing ? DATE_NEVER : pauses_end(q->pauses), debt;
     struct heap_node *job = heap_least(&q->timers), *site = heap_least(&q->sites.waking);
 
     if (job != NULL) {
-        next = (struct date){job->key};
+        next = date_earlier(next, (struct date){job->key});
     }
     if (site != NULL) {
         next = date_earlier(next, (struct date){site->key});
@@ -268,7 +275,7 @@ static const struct job *idle_job(const struct vqueue *v)
     bool starts = v->running < v->slots && !heap_holds(&v->rate_timer);
     struct berth *b = starts ? turns_next(&v->ready, clock_date()) : NULL;
 
-    if (v->held) {
+    if (v->held || v->paused) {
         return NULL;
     }
     if (b != NULL) {
@@ -427,6 +434,7 @@ void queue_free(struct queue *q)
     map_done(&q->texts);
     map_done(&q->debts);
     asks_done(q);
+    pauses_give(q->pauses);
     heap_done(&q->timers);
     heap_done(&q->debt_timers);
     heap_done(&q->rate_timers);

@@ -188,5 +188,6 @@ bool site_wake(struct sites *s, struct site *site)
 
 bool site_admits(const struct site *site)
 {
-    return !site->resting && (!site->probing || (site->connections == 0 && !site->scouting));
+    return !site->paused && !site->resting &&
+           (!site->probing || (site->connections == 0 && !site->scouting));
 }

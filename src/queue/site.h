@@ -31,6 +31,7 @@ struct site {
     uint32_t connections; /* slots that run for it now */
     uint32_t failures;    /* in a row */
     uint32_t rests;       /* in a row: which of the rest times is next */
+    bool paused;          /* by an operator */
     bool resting, probing;
     bool scouting;   /* the job that shall probe is being prepared, or waits for a slot */
     bool rests_slow; /* it rests because it was slow when its queue's share for such was taken */

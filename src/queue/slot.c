@@ -37,11 +37,19 @@ void site_park(struct queue *q, struct site *site)
     }
 }
 
-void site_unpark(struct queue *q, struct site *site)
+void site_unpark_only(struct site *site)
 {
+    if (site->paused) {
+        return; /* its rest is over; the pause is not */
+    }
     LIST_EACH (&site->berths, k) {
         berth_unpark(CONTAINER_OF(k, struct berth, in_site));
     }
+}
+
+void site_unpark(struct queue *q, struct site *site)
+{
+    site_unpark_only(site);
     pump_all(q);
 }
 
@@ -200,7 +208,7 @@ static struct queue_work *more_for(struct slot *s)
         return NULL;
     }
     w = queue_work_of(CONTAINER_OF(first, struct work, link));
-    return w->work.plan == q->plan ? w : NULL;
+    return w->work.plan == q->plan && w->work.pauses == pauses_to_ask(q) ? w : NULL;
 }
 
 static void give_more(struct slot *s, struct queue_work *w)

@@ -31,6 +31,8 @@ void work_unprepare(struct work *w)
         plan_give(w->plan);
         w->plan = NULL;
     }
+    pauses_give(w->pauses);
+    w->pauses = NULL;
 }
 
 void work_free(struct work *w)
@@ -92,6 +94,7 @@ void put_back(struct queue *q, struct job *j)
 
 void job_unberth(struct queue *q, struct job *j)
 {
+    pause_leave(j);
     if (j->state == JOB_DUE || j->state == JOB_READY) {
         struct vqueue *v = vqueue_of(q, j);
 
@@ -115,6 +118,7 @@ void prepare(struct queue *q, struct job *j, struct work *w)
     j->reason = WAIT_PREPARING;
     hand_enter(q, j);
     job_timer(q, j);
+    w->pauses = pauses_take(pauses_to_ask(q));
     busy_begin(q);
     q->ops.prepare(q->ops.ctx, w);
 }
@@ -185,7 +189,7 @@ bool may_start(struct queue *q, struct vqueue *v)
 {
     struct when at;
 
-    if (v->held) {
+    if (v->held || v->paused) {
         return false;
     }
     if (v->rate.count == 0) {
@@ -238,7 +242,7 @@ static void fill_slots(struct queue *q, struct vqueue *v)
 
         if (block != BERTH_OPEN) {
             shares_keep_slot(&v->shares, b, block);
-        } else if (w->plan == q->plan) {
+        } else if (w->plan == q->plan && w->pauses == pauses_to_ask(q)) {
             slot_start(q, v, b);
         } else {
             /* Prepared under an older configuration: a changed route holds for all waiting mail. */
@@ -253,7 +257,8 @@ static void fill_slots(struct queue *q, struct vqueue *v)
 
 void pump(struct queue *q, struct vqueue *v)
 {
-    if (!q->serving || q->stopping || v->held || store_room(q->store) == STORE_STOPPED) {
+    if (!q->serving || q->stopping || v->held || v->paused ||
+        store_room(q->store) == STORE_STOPPED) {
         return;
     }
     fill_slots(q, v);
@@ -280,7 +285,7 @@ static void move_to_site(struct queue *q, struct job *j, struct str name)
     hand_leave(q, j);
     scout_ends(q, j);
     settle(queue_work_of(j->work), 0);
-    j->site = site_take(&q->sites, name);
+    j->site = site_for(q, name);
     j->site->jobs++;
     old->jobs--;
     site_forget(&q->sites, old);
@@ -289,8 +294,8 @@ static void move_to_site(struct queue *q, struct job *j, struct str name)
 
 static bool may_go_on(const struct job *j)
 {
-    return site_admits(j->site) ||
-           (j->flags & JOB_SCOUT && !j->site->resting && j->site->connections == 0);
+    return site_admits(j->site) || (j->flags & JOB_SCOUT && !j->site->paused && !j->site->resting &&
+                                    j->site->connections == 0);
 }
 
 static void is_ready(struct queue *q, struct queue_work *w)
@@ -328,12 +333,22 @@ static void must_wait(struct queue *q, struct queue_work *w)
     struct job *j = w->job;
     uint8_t reason = (uint8_t)w->reason;
 
+    if (reason == WAIT_PAUSED && w->work.pauses != pauses_to_ask(q)) {
+        put_back(q, j); /* they have changed meanwhile: it is asked again */
+        return;
+    }
     job_set_text(q, j, w->text);
-    event_raise(&ev_job_waits, f_message(j->message), f_rcpt_index(j->first),
-                f_reason(str_of(wait_reason_name(w->reason))), f_text(w->text), f_until(w->until));
+    if (w->reason != WAIT_PAUSED) { /* the pause itself was told */
+        event_raise(&ev_job_waits, f_message(j->message), f_rcpt_index(j->first),
+                    f_reason(str_of(wait_reason_name(w->reason))), f_text(w->text),
+                    f_until(w->until));
+    }
     j->act = w->until;
     put_back(q, j); /* w is no more */
     j->reason = reason;
+    if (reason == WAIT_PAUSED) {
+        pause_wait(q, j);
+    }
 }
 
 static void prepared_here(struct post *p)

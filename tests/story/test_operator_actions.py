@@ -276,3 +276,86 @@ def test_changes_over_tcp_need_the_token(yard, host):
     status, told = post({"Authorization": "Bearer a-token-of-some-length"})
     assert status == 200 and told["action"] == "hold" and told["recipients"] == 0
     yard.wait("admin_action", name="hold", by="a program")
+
+
+def test_a_paused_queue_takes_mail_and_tries_none_over_a_crash(yard, host):
+    """Q-034, Q-035: acceptance goes on, what runs ends, nothing starts; resume starts at once."""
+    yard.configure({"queue": {"virtual": {"remote": {"concurrency": 10}}}})
+    yard.relays(("hub.example", host)).start()
+    running, go_on = in_data(yard, host, "b@hub.example")
+    paused = asks(yard, "pause", "maintenance", "--queue", "remote", "--reason", "their new cluster")
+    assert paused["recipients"] == 1
+    later = sends_mail(yard, "a@client.example", "c@hub.example")
+    [waiting] = waits(yard, later, "paused")
+    assert waiting["wait"]["text"] == "pause maintenance: their new cluster"
+    assert waiting["wait"]["until"] is None
+    local = sends_mail(yard, "a@client.example", "bob@example.org")
+    yard.wait("delivery_done", message=local)  # another queue goes on
+    go_on.set()
+    yard.wait("delivery_done", message=running)
+    gone(yard, running)
+    gone(yard, local)
+
+    yard.crash()
+    yard.start()
+    waits(yard, later, "paused")
+    asks(yard, "retry", later)
+    waits(yard, later, "paused")
+    [listed] = asks(yard, "pauses")["items"]
+    assert listed["name"] == "maintenance" and listed["queue"] == "remote" and listed["by"]
+    assert "already" in asks(yard, "pause", "maintenance", "--all", exit=1)
+    assert "maintenance" in asks(yard, "resume", "maintenence", exit=1)
+    assert len(host.mail) == 1
+
+    asks(yard, "resume", "maintenance")
+    yard.wait("delivery_done", message=later)
+    assert asks(yard, "pauses")["items"] == []
+    yard.crash()
+    yard.start()
+    assert asks(yard, "pauses")["items"] == []
+
+
+def test_a_paused_destination_and_a_paused_sender_leave_the_others_alone(yard, host, another_host):
+    yard.relays(("hub.example", host), ("other.example", another_host)).start()
+    asks(yard, "pause", "hub", "--site", "to-hub-example")
+    asks(yard, "pause", "ann", "--sender", "ann@client.example")
+    asks(yard, "pause", "big", "--where", "size > 1000")
+    to_hub = sends_mail(yard, "a@client.example", "b@hub.example")
+    from_ann = sends_mail(yard, "ann@client.example", "b@other.example")
+    big = sends_mail(yard, "a@client.example", "b@other.example",
+                     "Subject: big\r\n\r\n" + "x" * 900 + "\r\n" + "y" * 900 + "\r\n")
+    other = sends_mail(yard, "a@client.example", "b@other.example")
+    yard.wait("delivery_done", message=other)
+    gone(yard, other)  # a crash before that may repeat it
+    for identity in (to_hub, from_ann, big):
+        waits(yard, identity, "paused")
+    yard.crash()
+    yard.start()
+    for name, identity in (("hub", to_hub), ("ann", from_ann), ("big", big)):
+        waits(yard, identity, "paused")
+        asks(yard, "resume", name)
+        yard.wait("delivery_done", message=identity)
+    assert len(host.mail) == 1 and len(another_host.mail) == 3
+
+
+def test_one_recipient_of_a_message_may_be_paused(yard, host):
+    yard.relays(("hub.example", host)).start()
+    asks(yard, "pause", "one", "--rcpt", "b@hub.example")
+    identity = sends_mail(yard, "a@client.example", ["a@hub.example", "b@hub.example"])
+    yard.wait("delivery_done", message=identity, rcpt="a@hub.example")
+    asks(yard, "resume", "one")
+    yard.wait("delivery_done", message=identity, rcpt="b@hub.example")
+    assert len(host.mail) == 2
+
+
+def test_a_pause_with_an_end_ends_by_itself(yard, host):
+    yard.relays(("hub.example", host)).start()
+    asks(yard, "pause", "short", "--all", "--for", "2s")
+    identity = sends_mail(yard, "a@client.example", "b@hub.example")
+    [waiting] = waits(yard, identity, "paused")
+    assert waiting["wait"]["until"] is not None
+    yard.wait("pause_over", name="short")
+    yard.wait("delivery_done", message=identity)
+    assert asks(yard, "pauses")["items"] == []
+    assert "in the past" in asks(yard, "pause", "old", "--all", "--until",
+                                 "2020-01-01T00:00:00.000Z", exit=64)
