@@ -17,6 +17,13 @@
 
 struct tls_client;
 
+/* See shun.c. */
+enum { SHUNNED_MAX = 64, SHUN_MS = 5 * 60 * 1000 };
+struct shunned {
+    struct addr at;
+    struct when until;
+};
+
 /* One of delivery's loops; only that loop touches it, but for the counters. */
 struct delivery_loop {
     struct delivery *d;
@@ -28,6 +35,8 @@ struct delivery_loop {
     bool is_sweeping; /* the fiber that ends idle connections lives */
     struct list runs; /* struct vigil: slots at work here */
     uint64_t run_serial;
+    struct shunned shunned[SHUNNED_MAX]; /* could not be spoken to lately */
+    uint32_t shunned_count;
     bool is_watching;                            /* the fiber that looks for slow ones lives */
     struct tls_client *opportunistic, *verified; /* made when first wanted */
     atomic_ullong connections, reuses, transactions, delivered, deferred, failed, idle_now;
@@ -134,6 +143,11 @@ bool answer_paused(struct job *j);
  * outcome for all its recipients (NONE: given up, cancelled). */
 bool hosts_known(struct job *j); /* without waiting */
 bool hosts_find(struct job *j, struct outcome *ret, struct when by);
+
+/* shun.c */
+void shun(struct delivery_loop *l, const struct addr *at);
+void shun_no_more(struct delivery_loop *l, const struct addr *at);
+void shun_order(struct job *j); /* its hosts and their addresses, for this attempt */
 
 /* run.c */
 void run_fiber(void *job);

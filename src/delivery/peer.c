@@ -297,7 +297,13 @@ struct peer_link *peer_open(struct delivery_loop *l, const struct peer *key, str
         return NULL;
     }
     if (how != OPENED) {
+        if (!why->is_ours) {
+            shun(l, &key->to);
+        }
         tell_failed(why->is_ours ? &ev_source_missing : &ev_connection_failed, key, why);
+    }
+    if (how == OPENED && l->shunned_count > 0) {
+        shun_no_more(l, &key->to);
     }
     *next_host = how != REFUSED_HERE;
     return k;
@@ -316,7 +322,7 @@ static bool is_equal(const struct peer *a, const struct peer *b)
 
 bool peer_serves(const struct peer_link *k, const struct peer *key)
 {
-    return !k->client.over && is_equal(&k->key, key);
+    return !k->client.over && !k->client.spent && is_equal(&k->key, key);
 }
 
 static void idle_remove(struct delivery_loop *l, struct peer_link *k)
@@ -400,7 +406,7 @@ void peer_rest(struct delivery_loop *l, struct peer_link *k)
     int64_t idle_ms = k->key.connection->settings->idle_ms;
     uint32_t most = o->idle_max / o->loop_count;
 
-    if (k->client.over || idle_ms == 0 || most == 0 || k->key.plan != l->plan ||
+    if (k->client.over || k->client.spent || idle_ms == 0 || most == 0 || k->key.plan != l->plan ||
         fiber_is_cancelled()) {
         peer_end(l, k);
         return;

@@ -12,6 +12,7 @@
 #include "delivery/part.h"
 #include "delivery/peer.h"
 #include "delivery/run_part.h"
+#include "mail/address.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/random.h"
@@ -262,6 +263,56 @@ static void leave_unasked(struct run *r, const struct party *p, bool was_accepte
     }
 }
 
+/* Whether a recipient would bring one domain more than the host takes in a transaction. */
+static bool is_domain_too_many(const struct run *r, const struct client_mail *m, struct str address)
+{
+    uint32_t most = r->link->client.domains_max, domains = 0;
+    struct str mine = address_domain(address);
+
+    for (uint32_t i = 0; most > 0 && i < m->to_count; i++) {
+        struct str domain = address_domain(m->to[i].address);
+        bool is_new = true;
+
+        if (str_eq_nocase(domain, mine)) {
+            return false;
+        }
+        for (uint32_t k = 0; k < i; k++) {
+            is_new = is_new && !str_eq_nocase(domain, address_domain(m->to[k].address));
+        }
+        domains += is_new;
+    }
+    return most > 0 && domains >= most;
+}
+
+/* Who is in the next transaction; true: others are left for another. */
+static bool batch_fill(struct run *r, const struct party *p, struct client_mail *m, uint32_t *at)
+{
+    struct job *j = r->j;
+    uint32_t most = batch_max(r, p);
+    bool more = false;
+
+    run_fill_mail(r, m);
+    for (uint32_t i = 0; i < p->count; i++) {
+        uint32_t to = p->at[i];
+
+        if (outcome_is_final(&j->outcomes[to]) || r->skip[to]) {
+            continue;
+        }
+        if (m->to_count == most) {
+            return true;
+        }
+        if (is_domain_too_many(r, m, job_recipient(j, to)->address)) {
+            more = true;
+            continue;
+        }
+        run_fill_rcpt(job_recipient(j, to), &m->to[m->to_count]);
+        if (!run_is_lacking(r, m, to, &m->to[m->to_count])) {
+            at[m->to_count++] = to;
+        }
+    }
+    return more;
+}
+
 /* As many transactions as the party needs at this peer. */
 static void serve(struct run *r, const struct peer *key, const struct party *p, struct when by)
 {
@@ -275,25 +326,7 @@ static void serve(struct run *r, const struct peer *key, const struct party *p, 
             return;
         }
 
-        uint32_t most = batch_max(r, p);
-
-        more = false;
-        run_fill_mail(r, &m);
-        for (uint32_t i = 0; i < p->count; i++) {
-            uint32_t to = p->at[i];
-
-            if (outcome_is_final(&j->outcomes[to]) || r->skip[to]) {
-                continue;
-            }
-            if (m.to_count == most) {
-                more = true;
-                break;
-            }
-            run_fill_rcpt(job_recipient(j, to), &m.to[m.to_count]);
-            if (!run_is_lacking(r, &m, to, &m.to[m.to_count])) {
-                at[m.to_count++] = to;
-            }
-        }
+        more = batch_fill(r, p, &m, at);
         if (m.to_count == 0) {
             return;
         }
@@ -313,6 +346,8 @@ static void serve(struct run *r, const struct peer *key, const struct party *p, 
                 leave_unasked(r, p, m.accepted, at[0]);
                 more = false;
             }
+        } else if (r->link->client.spent) {
+            put_away(r);
         }
     }
 }
@@ -366,6 +401,7 @@ static void attempt(struct run *r, struct when by)
     r->tried = arena_array(a, count, sizeof *r->tried);
     r->is_accepted = false;
     r->why = STR_EMPTY;
+    shun_order(j);
     for (size_t i = 0; i < j->host_count && !all_final(j) && !fiber_is_cancelled(); i++) {
         ask_host(r, &j->hosts[i], &p, by);
     }

@@ -74,9 +74,33 @@ struct err client_hear(struct client *c, enum client_stage stage, int64_t within
     return client_lost(c, e);
 }
 
+/* RFC 9422 */
+static void limits_read(struct client *c, struct str words)
+{
+    const struct {
+        struct str name;
+        uint32_t *limit;
+    } limits[] = {{STR("RCPTMAX="), &c->rcpts_max},
+                  {STR("MAILMAX="), &c->mails_max},
+                  {STR("RCPTDOMAINMAX="), &c->domains_max}};
+    struct str word;
+
+    while (!str_is_empty(words)) {
+        uint64_t n;
+
+        str_cut(&words, ' ', &word);
+        for (size_t i = 0; i < COUNT_OF(limits); i++) {
+            if (str_starts_nocase(word, limits[i].name) &&
+                str_to_u64(str_skip(word, limits[i].name.len), &n) && n > 0 && n < UINT32_MAX) {
+                *limits[i].limit = (uint32_t)n;
+            }
+        }
+    }
+}
+
 static void offer_add(struct client *c, struct str line)
 {
-    struct str keyword, rest = str_trim(line), word;
+    struct str keyword, rest = str_trim(line);
 
     str_cut(&rest, ' ', &keyword);
     for (size_t i = 0; i < COUNT_OF(offers); i++) {
@@ -96,15 +120,7 @@ static void offer_add(struct client *c, struct str line)
         client_mechanisms_add(c, str_skip(line, 5));
     }
     if (str_eq_nocase(keyword, STR("LIMITS"))) {
-        while (!str_is_empty(rest)) {
-            uint64_t n;
-
-            str_cut(&rest, ' ', &word);
-            if (str_starts_nocase(word, STR("RCPTMAX=")) && str_to_u64(str_skip(word, 8), &n) &&
-                n > 0 && n < UINT32_MAX) {
-                c->rcpts_max = (uint32_t)n;
-            }
-        }
+        limits_read(c, rest);
     }
 }
 
@@ -140,7 +156,7 @@ struct err client_hello(struct client *c, bool *ret, struct when by)
     c->mechanisms = 0;
     c->size_max = 0;
     c->by_s_min = 0;
-    c->rcpts_max = 0;
+    c->rcpts_max = c->mails_max = c->domains_max = 0;
     c->needs_reset = false;
     e = hello_with(c, c->lmtp ? STR("LHLO") : STR("EHLO"), by);
     if (e.code) {

@@ -78,17 +78,21 @@ struct client {
 
     /* For the owner to read. */
     unsigned offers;
-    unsigned mechanisms; /* set of 1 << enum client_mechanism: offered, and known to us */
-    uint64_t size_max;   /* 0: none told */
-    uint64_t by_s_min;   /* of DELIVERBY; 0: none told */
-    uint32_t rcpts_max;  /* RCPTMAX of LIMITS; 0: none told */
-    bool over;           /* nothing more may be said but a farewell */
+    unsigned mechanisms;  /* set of 1 << enum client_mechanism: offered, and known to us */
+    uint64_t size_max;    /* 0: none told */
+    uint64_t by_s_min;    /* of DELIVERBY; 0: none told */
+    uint32_t rcpts_max;   /* RCPTMAX of LIMITS; 0: none told */
+    uint32_t mails_max;   /* MAILMAX: transactions of a connection */
+    uint32_t domains_max; /* RCPTDOMAINMAX: domains of the recipients of one transaction */
+    bool spent;           /* MAILMAX was reached: no more transactions */
+    bool over;            /* nothing more may be said but a farewell */
     struct reply said;
     enum client_stage stage;
     const char *fault;  /* of ERR_PROTOCOL */
     int64_t slowest_ns; /* longest single wait since it was last set to 0 */
     uint32_t replies;   /* heard so far */
     uint32_t delivered; /* recipients that were taken */
+    uint32_t mails;     /* transactions begun */
 
     /* The conversation's own. */
     struct reply_parser parser;

@@ -498,6 +498,8 @@ struct err client_send(struct client *c, struct client_mail *m, struct when by)
     must_not(c->over);
     buf_clear(&c->out);
     m->accepted = m->sent = false;
+    c->mails++;
+    c->spent = c->mails_max > 0 && c->mails >= c->mails_max;
     e = expect_silence(c);
     if (e.code) {
         return e;

@@ -206,6 +206,41 @@ static void mail_goes_as_the_cases_say(void **state)
     (void)state;
 }
 
+/* ---- a host that is away ---- */
+
+static void order_test(struct yard *y)
+{
+    struct str log;
+
+    for (int i = 0; i < 5; i++) {
+        yard_send(y, "", "u@far.example");
+        yard_wait(y, 3000);
+    }
+    log = sim_log(y->world);
+    YARD_CHECK(y, y->hosts[0].contents == 5);
+    /* The first is asked each time: the second is no neighbour of it but comes after it. */
+    for (int i = 0; i < 5; i++) {
+        size_t at = str_find_str(log, STR("connect to 192.0.2.1:25"));
+
+        YARD_CHECK(y, at != STR_NONE);
+        log = at == STR_NONE ? STR_EMPTY : str_skip(log, at + 1);
+    }
+}
+
+static void preferences_are_kept_when_a_host_is_away(void **state)
+{
+    static const char *const names[] = {TWO_MX, NULL};
+    struct yard_host hosts[] = {{.ip = TWO}};
+    struct yard y = {.config = MX("", "  connection: { default: { idle: 0s } }\n"),
+                     .names = names,
+                     .hosts = hosts,
+                     .host_count = 1,
+                     .test = order_test};
+
+    yard_run(&y);
+    (void)state;
+}
+
 /* ---- many ---- */
 
 static void equals_test(struct yard *y)
@@ -276,6 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mail_goes_as_the_cases_say),
+        cmocka_unit_test(preferences_are_kept_when_a_host_is_away),
         cmocka_unit_test(hosts_of_equal_preference_share_the_mail),
         cmocka_unit_test(a_crowd_goes_in_transactions_of_a_hundred_on_one_connection),
     };

@@ -106,6 +106,31 @@ static struct row rows[] = {
      .content0 = {"Status: 5.7.4"}},
 };
 
+/* ---- what a host says it takes (RFC 9422) ---- */
+
+static struct row limit_rows[] = {
+    {.name = "two transactions a connection",
+     .config = BY("{ type: relay, address: 192.0.2.1 }",
+                  "  connection: { default: { rcpts-per-transaction: 1 } }\n"),
+     .to = "u@far.example v@far.example w@far.example",
+     .hosts = {{.ip = ONE, .ehlo = "250 host/250 LIMITS MAILMAX=2"}},
+     .contents = {3},
+     .heard0 = "RCPT TO:<v@far.example>\nDATA\nQUIT\nEHLO mx.here.example\n"},
+    {.name = "recipients of two domains a transaction",
+     .config = BY("{ type: relay, address: 192.0.2.1 }", ""),
+     .to = "u@far.example v@near.example w@odd.example x@far.example",
+     .hosts = {{.ip = ONE, .ehlo = "250 host/250 LIMITS RCPTMAX=50 RCPTDOMAINMAX=2"}},
+     .contents = {2},
+     .heard0 = "RCPT TO:<u@far.example>\nRCPT TO:<v@near.example>\nRCPT TO:<x@far.example>\nDATA\n"
+               "MAIL FROM:<a@b.example>\nRCPT TO:<w@odd.example>\nDATA\n"},
+};
+
+static void hosts_get_no_more_than_they_take(void **state)
+{
+    play(limit_rows, COUNT_OF(limit_rows));
+    (void)state;
+}
+
 /* ---- credentials ---- */
 
 #define AS_ANN(more)                                                                               \
@@ -398,6 +423,50 @@ static void a_source_that_is_missing_is_told_and_never_replaced(void **state)
     (void)state;
 }
 
+/* ---- hosts that are away ---- */
+
+#define AWAY(first, second)                                                                        \
+    BY("{ type: relay, addresses: [ { address: 192.0.2.1" first " }, { address: 192.0.2.2" second  \
+       " } ] }",                                                                                   \
+       "  connection: { default: { idle: 0s, timeout: { connect: 3s } } }\n")
+
+static void away_test(struct yard *y)
+{
+    struct addr one;
+
+    must(addr_parse_ip(STR(ONE), &one));
+    sim_net_rule(y->world,
+                 &(struct sim_net_rule){.to = {.net = one, .bits = 32}, .way = NET_SILENT});
+    for (int i = 0; i < 20; i++) {
+        yard_send(y, "", "u@far.example");
+        yard_wait(y, 10000);
+    }
+    YARD_CHECK(y, y->hosts[0].contents == 20);
+    YARD_CHECK(y, count_of(sim_log(y->world), "connect to 192.0.2.1:25") == 1);
+    /* After five minutes it is asked again, and is back. */
+    sim_net_rule(y->world, &(struct sim_net_rule){.to = {.net = one, .bits = 32}, .way = NET_OPEN});
+    (void)fiber_sleep(when_after(301 * 1000), WHEN_NEVER);
+    for (int i = 0; i < 20; i++) {
+        yard_send(y, "", "u@far.example");
+        yard_wait(y, 10000);
+    }
+    YARD_CHECK(y, y->hosts[1].contents > 0);
+    YARD_CHECK(y, !yard_logged(y, "delivery_deferred"));
+}
+
+static void a_host_that_is_away_costs_one_time_out_in_five_minutes(void **state)
+{
+    static const char *const ways[] = {AWAY("", ""), AWAY("", ", priority: 7")};
+
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
+        struct yard_host hosts[] = {{.ip = TWO}, {.ip = ONE}};
+        struct yard y = {.config = ways[i], .hosts = hosts, .host_count = 2, .test = away_test};
+
+        yard_run(&y);
+    }
+    (void)state;
+}
+
 /* ---- turns ---- */
 
 #define TURNS                                                                                      \
@@ -438,10 +507,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mail_takes_the_routes),
+        cmocka_unit_test(hosts_get_no_more_than_they_take),
         cmocka_unit_test(relays_are_told_who_we_are),
         cmocka_unit_test(programs_take_mail_and_their_exit_says_how),
         cmocka_unit_test(both_sources_are_used_each_with_its_name),
         cmocka_unit_test(a_source_that_is_missing_is_told_and_never_replaced),
+        cmocka_unit_test(a_host_that_is_away_costs_one_time_out_in_five_minutes),
         cmocka_unit_test(a_connection_object_says_how_long_a_turn_is),
     };
 
