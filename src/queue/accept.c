@@ -76,6 +76,22 @@ static bool fill_state(struct queue *q, const struct plan *plan, const struct me
     return !asking.is_cancelled;
 }
 
+static struct str keep(struct str s, struct str before, struct arena *a)
+{
+    return str_eq(s, before) ? before : arena_dup(a, s);
+}
+
+/* What was decided names things in the plan; the parcel lives longer than that may. */
+static void keep_texts(struct message *m, uint32_t i, struct arena *a)
+{
+    struct rcpt_state none = {.queue = STR_EMPTY}, *s = &m->to[i].state;
+    const struct rcpt_state *before = i > 0 ? &m->to[i - 1].state : &none;
+
+    s->queue = keep(s->queue, before->queue, a);
+    s->lane = keep(s->lane, before->lane, a);
+    s->site = keep(s->site, before->site, a);
+}
+
 static void arrived_here(struct post *p)
 {
     struct arrival *v = CONTAINER_OF(p, struct arrival, post);
@@ -119,6 +135,7 @@ struct err queue_accept(struct queue *q, struct plan *plan, struct parcel *p,
             }
             return err_of(ERR_CANCELLED);
         }
+        keep_texts(m, i, &p->arena);
     }
     v = MEM_NEW(struct arrival);
     v->post.run = arrived_here;

@@ -52,6 +52,7 @@ struct vqueue {
     struct turns due, ready;          /* wait for room in the ready set; wait for a slot */
     uint32_t in_hand;                 /* preparing and ready: the ready set */
     struct shares shares;
+    bool is_overfull;          /* the ready set may hold more of some than their shares are now */
     const struct job *suspect; /* the watchdog saw it wait while it should have gone on */
     struct when suspect_since;
 };
@@ -90,6 +91,7 @@ struct queue {
     struct queue_counts counts;
     uint32_t busy; /* works, slots, commits and reports that are out */
     bool loaded, serving, stopping;
+    bool pumping, pump_again;
     struct err load_result;
     struct post *readers; /* who waits for the end of loading */
     struct group repairs; /* of commits that failed */
@@ -204,7 +206,7 @@ void hand_leave(struct queue *q, struct job *j);
 uint32_t hand_max(const struct vqueue *v); /* places in the ready set */
 /* The longest waiting berth that the share of new sites keeps back may be asked again; or all that
  * any share does. */
-void unblock_class(struct turns *t);
+bool unblock_class(struct turns *t); /* false: there is none */
 void unblock_all(struct turns *t);
 
 /* slot.c */

@@ -117,6 +117,7 @@ void vqueue_set(struct vqueue *v, const struct plan_queue *planned,
     v->held = s->hold;
     v->rate = s->rate;
     v->lanes.max = s->lanes_max;
+    v->is_overfull = true;
     v->due.aging_ms = v->ready.aging_ms = s->aging_ms;
     shares_set(&v->shares, v->slots, hand_max(v), s->max_share_percent, s->slow_after_ms);
 }
@@ -282,7 +283,7 @@ static void place(struct queue *q, struct job *j, bool first)
     }
     j->state = JOB_DUE;
     j->reason = site_admits(j->site) ? WAIT_NO_SLOT : WAIT_BACKOFF;
-    shares_saw(&v->shares, j->site, clock_date());
+    v->is_overfull |= shares_saw(&v->shares, j->site, clock_date());
     if (first) {
         turns_add_first(&v->due, j->lane, j->priority, j->site, &j->link);
     } else {

@@ -228,7 +228,9 @@ static void fire(struct queue *q)
     int left = TIMERS_MAX;
 
     while ((site = site_rested(&q->sites, (struct date){now})) != NULL) {
-        site_unpark(q, site);
+        if (site_admits(site)) { /* else a connection from before is at work: it decides */
+            site_unpark(q, site);
+        }
         site_forget(&q->sites, site);
     }
     debts_due(q);

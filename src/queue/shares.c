@@ -2,6 +2,9 @@
 
 #include "base/mem.h"
 
+/* Of a new site: one to run and one to follow it. */
+enum { HAND_NEW_MAX = 2 };
+
 /* One site's part, and who waits for it to grow. */
 struct share {
     uint32_t slots, hand;
@@ -35,8 +38,9 @@ void shares_done(struct shares *s)
     map_done(&s->by_site);
 }
 
-void shares_saw(struct shares *s, const struct site *site, struct date now)
+bool shares_saw(struct shares *s, const struct site *site, struct date now)
 {
+    bool held = shares_hold(s, now);
     uint64_t name = str_hash(str_of(site->name), 0) | 1;
 
     if (s->seen != name) {
@@ -45,6 +49,7 @@ void shares_saw(struct shares *s, const struct site *site, struct date now)
         }
         s->seen = name;
     }
+    return !held && shares_hold(s, now);
 }
 
 bool shares_hold(const struct shares *s, struct date now)
@@ -60,6 +65,16 @@ static const struct share *share_of(const struct shares *s, const struct site *s
     return found ? found : &none;
 }
 
+bool shares_has_hand(const struct shares *s, struct date now)
+{
+    return !shares_hold(s, now) || s->hand_new < part_of(s->hand, SHARES_CLASS_PERCENT);
+}
+
+bool shares_has_slot(const struct shares *s, struct date now)
+{
+    return !shares_hold(s, now) || s->slots_new < part_of(s->slots, SHARES_CLASS_PERCENT);
+}
+
 enum berth_block shares_ask_hand(const struct shares *s, const struct site *site, struct date now)
 {
     uint32_t has = share_of(s, site)->hand;
@@ -70,11 +85,23 @@ enum berth_block shares_ask_hand(const struct shares *s, const struct site *site
     if (site_is_proven(site, now)) {
         return has < part_of(s->hand, s->site_percent) ? BERTH_OPEN : BERTH_SITE_FULL;
     }
-    /* One to run and one to follow it. */
-    if (has >= 2) {
+    if (has >= HAND_NEW_MAX) {
         return BERTH_SITE_FULL;
     }
-    return s->hand_new < part_of(s->hand, SHARES_CLASS_PERCENT) ? BERTH_OPEN : BERTH_CLASS_FULL;
+    return shares_has_hand(s, now) ? BERTH_OPEN : BERTH_CLASS_FULL;
+}
+
+bool shares_is_over_hand(const struct shares *s, const struct site *site, struct date now)
+{
+    uint32_t has = share_of(s, site)->hand;
+
+    if (!shares_hold(s, now)) {
+        return false;
+    }
+    if (site_is_proven(site, now)) {
+        return has > part_of(s->hand, s->site_percent);
+    }
+    return has > HAND_NEW_MAX || s->hand_new > part_of(s->hand, SHARES_CLASS_PERCENT);
 }
 
 enum berth_block shares_ask_slot(const struct shares *s, const struct site *site, struct date now)
@@ -90,7 +117,7 @@ enum berth_block shares_ask_slot(const struct shares *s, const struct site *site
     if (has >= 1) {
         return BERTH_SITE_FULL;
     }
-    return s->slots_new < part_of(s->slots, SHARES_CLASS_PERCENT) ? BERTH_OPEN : BERTH_CLASS_FULL;
+    return shares_has_slot(s, now) ? BERTH_OPEN : BERTH_CLASS_FULL;
 }
 
 static struct share *share_take(struct shares *s, const struct site *site)
@@ -121,11 +148,10 @@ static void ask_again(struct list *waiting, bool all)
     }
 }
 
-static void give(struct shares *s, const struct site *site, struct share *share)
+static void forget(struct shares *s, const struct site *site, struct share *share)
 {
-    ask_again(&share->wait_hand, share->hand == 0);
-    ask_again(&share->wait_slot, share->slots == 0);
     if (share->slots == 0 && share->hand == 0) {
+        must(list_is_empty(&share->wait_slot) && list_is_empty(&share->wait_hand));
         map_take_num(&s->by_site, key_of(site));
         mem_free(share);
     }
@@ -168,7 +194,8 @@ void shares_give_hand(struct shares *s, const struct site *site, bool counted_ne
     must(share->hand > 0);
     share->hand--;
     s->hand_new -= counted_new;
-    give(s, site, share);
+    ask_again(&share->wait_hand, share->hand == 0);
+    forget(s, site, share);
 }
 
 bool shares_take_slot(struct shares *s, const struct site *site, struct date now)
@@ -188,7 +215,8 @@ void shares_give_slot(struct shares *s, const struct site *site, bool counted_ne
     must(share->slots > 0);
     share->slots--;
     s->slots_new -= counted_new;
-    give(s, site, share);
+    ask_again(&share->wait_slot, share->slots == 0);
+    forget(s, site, share);
 }
 
 void shares_prove_slot(struct shares *s)

@@ -38,13 +38,19 @@ void shares_set(struct shares *s, uint32_t slots, uint32_t hand, uint32_t site_p
                 int64_t slow_after_ms);
 void shares_done(struct shares *s);
 
-/* Mail for this site is due. */
-void shares_saw(struct shares *s, const struct site *site, struct date now);
+/* Mail for this site is due. True: from now on they hold. */
+bool shares_saw(struct shares *s, const struct site *site, struct date now);
 bool shares_hold(const struct shares *s, struct date now);
 
 /* May the site take one more place in the ready set, or one more slot? */
 enum berth_block shares_ask_hand(const struct shares *s, const struct site *site, struct date now);
 enum berth_block shares_ask_slot(const struct shares *s, const struct site *site, struct date now);
+
+/* Has it more places in the ready set than its share is? */
+bool shares_is_over_hand(const struct shares *s, const struct site *site, struct date now);
+/* Is there a place for one more new site? */
+bool shares_has_hand(const struct shares *s, struct date now);
+bool shares_has_slot(const struct shares *s, struct date now);
 
 /* It takes one. True: it counts among the new ones; say so when it is given back. */
 bool shares_take_hand(struct shares *s, const struct site *site, struct date now);

@@ -35,6 +35,7 @@ void site_park(struct queue *q, struct site *site)
         put_back(q, j);
         k = list_first(&site->berths);
     }
+    pump_all(q);
 }
 
 void site_unpark_only(struct site *site)

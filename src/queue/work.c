@@ -160,7 +160,7 @@ void hand_leave(struct queue *q, struct job *j)
     }
 }
 
-void unblock_class(struct turns *t)
+bool unblock_class(struct turns *t)
 {
     struct link *k;
 
@@ -169,9 +169,10 @@ void unblock_class(struct turns *t)
 
         berth_unblock(b);
         if (berth_is_active(b)) {
-            return;
+            return true;
         }
     }
+    return false;
 }
 
 void unblock_all(struct turns *t)
@@ -206,19 +207,86 @@ bool may_start(struct queue *q, struct vqueue *v)
 
 /* ---- the pump ---- */
 
+/* The berth whose turn it is to have a place in the ready set. One that was let out of the class of
+ * new sites may have had no use for the place that was free: then it is the next one's. */
+static struct berth *next_due(struct vqueue *v)
+{
+    struct date now = clock_date();
+
+    for (;;) {
+        struct berth *b = turns_next(&v->due, now);
+        enum berth_block block;
+
+        if (b == NULL && shares_has_hand(&v->shares, now) && unblock_class(&v->due)) {
+            continue;
+        }
+        block = b ? shares_ask_hand(&v->shares, b->site, now) : BERTH_OPEN;
+        if (block == BERTH_OPEN) {
+            return b;
+        }
+        shares_keep_hand(&v->shares, b, block);
+    }
+}
+
+static struct berth *next_ready(struct vqueue *v)
+{
+    struct date now = clock_date();
+
+    for (;;) {
+        struct berth *b = turns_next(&v->ready, now);
+        enum berth_block block;
+
+        if (b == NULL && shares_has_slot(&v->shares, now) && unblock_class(&v->ready)) {
+            continue;
+        }
+        block = b ? shares_ask_slot(&v->shares, b->site, now) : BERTH_OPEN;
+        if (block == BERTH_OPEN) {
+            return b;
+        }
+        shares_keep_slot(&v->shares, b, block);
+    }
+}
+
+/* A ready job that has no right to its place any more goes back: it came when there was mail for
+ * one site only, or when there was more room. False: there is none, or none that its share holds
+ * up. */
+static bool make_room(struct queue *q, struct vqueue *v)
+{
+    LIST_EACH (&v->ready.blocked, k) {
+        struct berth *b = CONTAINER_OF(k, struct berth, in_blocked);
+        struct link *last = list_last(&b->jobs);
+
+        if (last != NULL && shares_is_over_hand(&v->shares, b->site, clock_date())) {
+            struct job *j = queue_work_of(CONTAINER_OF(last, struct work, link))->job;
+
+            unberth(q, j);
+            put_back(q, j);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whose turn it is to have a place, where there is one. */
+static struct berth *due_with_room(struct queue *q, struct vqueue *v)
+{
+    struct berth *b = v->in_hand < hand_max(v) || v->is_overfull ? next_due(v) : NULL;
+
+    while (b != NULL && v->in_hand >= hand_max(v)) {
+        v->is_overfull = make_room(q, v);
+        b = v->is_overfull ? next_due(v) : NULL;
+    }
+    return b;
+}
+
 static void fill_ready_set(struct queue *q, struct vqueue *v)
 {
     struct berth *b;
 
-    while (v->in_hand < hand_max(v) && (b = turns_next(&v->due, clock_date())) != NULL) {
+    while ((b = due_with_room(q, v)) != NULL) {
         struct job *j = CONTAINER_OF(list_first(&b->jobs), struct job, link);
-        enum berth_block block = shares_ask_hand(&v->shares, b->site, clock_date());
         struct work *w;
 
-        if (block != BERTH_OPEN) {
-            shares_keep_hand(&v->shares, b, block);
-            continue;
-        }
         lane_weigh(q, v, j->lane);
         berth_claim(b);
         unberth(q, j);
@@ -235,14 +303,10 @@ static void fill_slots(struct queue *q, struct vqueue *v)
 {
     struct berth *b;
 
-    while (v->running < v->slots && (b = turns_next(&v->ready, clock_date())) != NULL &&
-           may_start(q, v)) {
+    while (v->running < v->slots && (b = next_ready(v)) != NULL && may_start(q, v)) {
         struct work *w = CONTAINER_OF(list_first(&b->jobs), struct work, link);
-        enum berth_block block = shares_ask_slot(&v->shares, b->site, clock_date());
 
-        if (block != BERTH_OPEN) {
-            shares_keep_slot(&v->shares, b, block);
-        } else if (w->plan == q->plan && w->pauses == pauses_to_ask(q)) {
+        if (w->plan == q->plan && w->pauses == pauses_to_ask(q)) {
             slot_start(q, v, b);
         } else {
             /* Prepared under an older configuration: a changed route holds for all waiting mail. */
@@ -255,7 +319,7 @@ static void fill_slots(struct queue *q, struct vqueue *v)
     }
 }
 
-void pump(struct queue *q, struct vqueue *v)
+static void pump_one(struct queue *q, struct vqueue *v)
 {
     if (!q->serving || q->stopping || v->held || v->paused ||
         store_room(q->store) == STORE_STOPPED) {
@@ -265,10 +329,36 @@ void pump(struct queue *q, struct vqueue *v)
     fill_ready_set(q, v);
 }
 
+/* What a pump sets going may make room elsewhere (a site that is probed parks its jobs): then all
+ * are pumped once more, after this one and not inside of it. */
+static void pump_rest(struct queue *q)
+{
+    while (q->pump_again) {
+        q->pump_again = false;
+        for (uint16_t i = 0; i < q->vqueue_count; i++) {
+            pump_one(q, q->vqueues[i]);
+        }
+    }
+    q->pumping = false;
+}
+
+void pump(struct queue *q, struct vqueue *v)
+{
+    if (q->pumping) {
+        q->pump_again = true;
+        return;
+    }
+    q->pumping = true;
+    pump_one(q, v);
+    pump_rest(q);
+}
+
 void pump_all(struct queue *q)
 {
-    for (uint16_t i = 0; i < q->vqueue_count; i++) {
-        pump(q, q->vqueues[i]);
+    q->pump_again = true;
+    if (!q->pumping) {
+        q->pumping = true;
+        pump_rest(q);
     }
 }
 
@@ -416,6 +506,7 @@ void job_note(struct queue *q, struct job *j)
     job_timer(q, j);
     busy_begin(q);
     q->ops.note(q->ops.ctx, j->work);
+    pump(q, vqueue_of(q, j)); /* it may have left room */
 }
 
 static void noted_here(struct post *p)
