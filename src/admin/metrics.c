@@ -55,6 +55,8 @@ static void put_table(struct buf *out, const struct metric *rows, size_t count, 
 #define OF_QUEUE(member) offsetof(struct queue_counts, member)
 static const struct metric queue_rows[] = {
     {"jobs", "gauge", "jobs in the queue, in all states", OF_QUEUE(jobs)},
+    {"queue_loading", "gauge", "1 after a start, until all that was stored is among the jobs",
+     OF_QUEUE(loading)},
     {"jobs_due", "gauge", "jobs whose time has come and that have no slot yet", OF_QUEUE(due)},
     {"jobs_preparing", "gauge", "jobs whose next hop is being looked up", OF_QUEUE(preparing)},
     {"jobs_ready", "gauge", "jobs that are prepared and wait for a slot", OF_QUEUE(ready)},

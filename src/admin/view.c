@@ -14,6 +14,9 @@ static const struct job_note *note_of(const struct message *m, const struct job_
         if (notes[i].message != m->id || notes[i].first > index) {
             continue;
         }
+        if (notes[i].is_loading) {
+            return &notes[i];
+        }
         count = job_members(m, notes[i].first, a, &to);
         for (uint32_t k = 0; k < count; k++) {
             if (to[k] == index) {
@@ -80,14 +83,15 @@ static void make_rcpt(const struct message *m, uint32_t index, const struct job_
 {
     const struct recipient *r = &m->to[index];
     const struct rcpt_state *s = &r->state;
+    bool has_job = note != NULL && !note->is_loading;
 
     *ret = (struct view_rcpt){.index = index,
                               .address = r->address,
                               .orcpt = r->orcpt,
                               .status = rcpt_status_name(s->status),
-                              .queue = note != NULL ? note->queue : s->queue,
-                              .lane = note != NULL ? note->lane : s->lane,
-                              .site = note != NULL ? note->site : s->site,
+                              .queue = has_job ? note->queue : s->queue,
+                              .lane = has_job ? note->lane : s->lane,
+                              .site = has_job ? note->site : s->site,
                               .route = s->route,
                               .attempts = s->attempts,
                               .next = s->next,

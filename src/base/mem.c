@@ -10,11 +10,16 @@ _Noreturn void check_failed(const char *file, int line, const char *fact)
     abort();
 }
 
+_Noreturn void mem_exhausted(size_t size)
+{
+    fprintf(stderr, "postyard: out of memory (%zu bytes wanted)\n", size);
+    abort();
+}
+
 static void *or_stop(void *pointer, size_t size)
 {
     if (pointer == NULL) {
-        fprintf(stderr, "postyard: out of memory (%zu bytes wanted)\n", size);
-        abort();
+        mem_exhausted(size);
     }
     return pointer;
 }

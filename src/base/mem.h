@@ -20,6 +20,9 @@ void *mem_grow(void *old, size_t count, size_t size); /* realloc; checks the pro
 char *mem_dup_z(const char *text, size_t len);        /* a copy, ended by NUL */
 void mem_free(void *pointer);
 
+/* Stops the process, as each of these does when there is no memory: for other allocators. */
+_Noreturn void mem_exhausted(size_t size);
+
 #define MEM_NEW(type) ((type *)mem_alloc(sizeof(type)))
 
 /* a + b and a * b into *ret; false, with *ret unchanged, when the result does not fit. */

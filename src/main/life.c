@@ -154,12 +154,26 @@ static void start_workers(struct server *s)
     }
 }
 
+/* Mail comes in while what is stored is loaded (P11). Half a queue is none: when it cannot be
+ * loaded the server ends, and says why. */
+static void await_queue(void *arg)
+{
+    struct server *s = arg;
+    struct err e = queue_ready(s->queue, WHEN_NEVER);
+
+    if (e.code != OK && !s->stop) {
+        (void)failed(s, "queue", e, STR_EMPTY);
+        s->stop = true;
+        signal_raise(&s->wake);
+    }
+}
+
 static bool start_queue(struct server *s)
 {
     struct err e;
 
     stage_open(&s->queue_start);
-    e = queue_ready(s->queue, WHEN_NEVER);
+    e = group_spawn_now(&s->signals, "loading", await_queue, s);
     return e.code == OK || failed(s, "queue", e, STR_EMPTY);
 }
 

@@ -106,7 +106,7 @@ static void home_main(void *arg)
 
     signal_init(&s->wake);
     group_init(&s->life, "life", 1);
-    group_init(&s->signals, "signals", 2);
+    group_init(&s->signals, "signals", 3);
     must(group_spawn_now(&s->signals, "signals", watch_signals, s).code == OK);
     must(group_spawn_now(&s->life, "life", life, s).code == OK);
     if (!world_is_simulated()) {

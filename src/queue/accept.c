@@ -101,9 +101,9 @@ static void arrived_here(struct post *p)
     for (uint32_t i = 0; i < v->count; i++) {
         struct job *j = job_new(q, v->parcel->message.id, &v->specs[i]);
 
-        if (q->cached_bytes + v->parcel->message.size <= q->options.cache_bytes) {
+        if (q->cached_bytes + v->parcel->counted <= q->options.cache_bytes) {
             j->parcel = parcel_share(v->parcel);
-            q->cached_bytes += v->parcel->message.size;
+            q->cached_bytes += v->parcel->counted;
         }
         job_place(q, j);
         pump(q, q->vqueues[j->queue]);

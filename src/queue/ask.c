@@ -181,18 +181,31 @@ struct err queue_visit(struct queue *q, void (*fn)(void *ctx, const struct job_s
     return queue_call(q, visit_here, &v, by);
 }
 
+static bool is_loading(const struct queue *q, uint64_t message)
+{
+    return !q->loaded && message > q->load_at && message <= q->load_upto;
+}
+
 static void notes_here(struct queue *q, void *ctx)
 {
     struct notes *n = ctx;
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < n->id_count; i++) {
+        count += is_loading(q, n->ids[i]);
         for (struct job *j = jobs_of(q, n->ids[i]); j != NULL; j = j->sibling) {
             count++;
         }
     }
     n->notes = arena_array(n->a, count, sizeof *n->notes);
     for (uint32_t i = 0; i < n->id_count; i++) {
+        if (is_loading(q, n->ids[i])) {
+            n->notes[n->count++] = (struct job_note){.message = n->ids[i],
+                                                     .state = "loading",
+                                                     .reason = WAIT_LOADING,
+                                                     .until = DATE_NEVER,
+                                                     .is_loading = true};
+        }
         for (struct job *j = jobs_of(q, n->ids[i]); j != NULL; j = j->sibling) {
             note_job(q, j, n->a, &n->notes[n->count++]);
         }
@@ -229,6 +242,7 @@ static void count_here(struct queue *q, void *ctx)
 
     *c = q->counts;
     c->owed = q->debts.count;
+    c->loading = !q->loaded;
     for (uint16_t i = 0; i < q->vqueue_count; i++) {
         const struct vqueue *v = q->vqueues[i];
 

@@ -305,8 +305,12 @@ static struct err operate_on_ids(struct operation *o, struct when by)
 
 struct err queue_operate(struct operation *o, struct when by)
 {
+    struct err ready = queue_ready(o->queue, by); /* a job that is not in memory cannot be asked */
     uint64_t after = 0;
 
+    if (ready.code != OK) {
+        return ready;
+    }
     if (o->ids != NULL) {
         return operate_on_ids(o, by);
     }

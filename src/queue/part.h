@@ -73,6 +73,7 @@ struct queue {
     struct vqueue **vqueues;
     uint16_t vqueue_count;
     struct map vqueue_names;
+    struct slab slab;       /* of struct job */
     struct chains messages; /* id to the first job of the message */
     struct sites sites;
     struct heap timers;    /* jobs by min(act, note) in ms; sites' rests have their own heap */
@@ -93,6 +94,10 @@ struct queue {
     bool loaded, serving, stopping;
     bool pumping, pump_again;
     struct err load_result;
+    uint64_t load_upto;   /* the greatest id that was stored at the start */
+    uint64_t load_at;     /* up to this id all is in memory */
+    struct group loads;   /* the one fiber that loads */
+    struct fiber *server; /* queue_serve */
     struct post *readers; /* who waits for the end of loading */
     struct group repairs; /* of commits that failed */
     struct fiber *joiner; /* queue_serve at its end, until nothing is busy */

@@ -176,7 +176,7 @@ struct site *site_for(struct queue *q, struct str name)
 
 struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *spec)
 {
-    struct job *j = MEM_NEW(struct job), *first = jobs_of(q, message);
+    struct job *j = slab_take(&q->slab), *first = jobs_of(q, message);
     struct vqueue *v = vqueue_take(q, spec->queue);
 
     j->message = message;
@@ -206,7 +206,7 @@ struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *sp
 void job_drop_parcel(struct queue *q, struct job *j)
 {
     if (j->parcel != NULL) {
-        q->cached_bytes -= j->parcel->message.size;
+        q->cached_bytes -= j->parcel->counted;
         parcel_drop(j->parcel);
         j->parcel = NULL;
     }
@@ -244,7 +244,7 @@ void job_free(struct queue *q, struct job *j)
     j->site->jobs--;
     site_forget(&q->sites, j->site);
     q->counts.jobs--;
-    mem_free(j);
+    slab_give(&q->slab, j);
 }
 
 void job_timer(struct queue *q, struct job *j)

@@ -5,7 +5,8 @@
  * Threads   The queue is single-threaded, on a loop of its own; each of its steps is short. Its
  *           callers are on other loops: calls post to it, and those that wait say so.
  * Words     design section 3: message, recipient, job, virtual queue, slot, lane, site.
- * Ready     New mail may come in once queue_ready has said OK, not before.
+ * Ready     New mail may come in once store_ready has said OK and queue_serve runs: what is stored
+ *           is loaded beside it, oldest first, and each job may start as soon as it is there.
  * Life      A job: waiting -> preparing -> ready -> running -> recorded. Delivery does the
  * preparing and the running (struct queue_ops), with a struct work in hand; the queue decides when.
  * Owns      Every work belongs to the queue, except between the call of an op and its answer
@@ -111,11 +112,11 @@ struct queue_options {
 
 struct queue *queue_new(struct loop *home, struct store *store, const struct queue_ops *ops,
                         const struct queue_options *o);
-/* The queue's loop: waits for the store, walks it, then serves until cancelled: no new work starts,
- * results still come in, until nothing runs. */
+/* The queue's loop: waits for the store, then walks it and serves meanwhile, until cancelled: no
+ * new work starts, results still come in, until nothing runs. A walk that fails ends it as well. */
 void queue_serve(struct queue *q);
 void queue_free(struct queue *q);
-/* Waits until all stored jobs are in memory. */
+/* Waits until all stored jobs are in memory. ERR_CANCELLED: the queue ended before. */
 struct err queue_ready(struct queue *q, struct when by);
 /* The plan that holds from now on, for queues and their slots. Takes one reference. */
 void queue_use_plan(struct queue *q, struct plan *plan);
@@ -191,6 +192,8 @@ struct job_note {
     struct date act, note;
     uint16_t attempts;
     const char *state; /* "waiting", "due", "preparing", "ready", "running", "recording" */
+    bool is_loading;   /* not in memory yet: of all the message's recipients, and of them only
+                          state and reason are known */
     enum wait_reason reason;
     struct date until; /* of the wait; DATE_NEVER: nobody knows */
     struct str text;   /* what the reason is about: failure text, limit's name */
@@ -223,6 +226,7 @@ struct queue_counts {
     uint64_t owed; /* messages whose sender is still to be told something */
     uint64_t accepted, delivered, deferred, failed, reports; /* since the start */
     uint64_t watchdog; /* jobs that could go on and did not for 2 s: must stay 0 */
+    uint64_t loading;  /* 1: what was stored at the start is not all in `jobs` yet */
 };
 struct err queue_count(struct queue *q, struct queue_counts *ret, struct when by);
 

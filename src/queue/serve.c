@@ -24,6 +24,7 @@ struct queue *queue_new(struct loop *home, struct store *store, const struct que
     q->store = store;
     q->ops = *ops;
     q->options = *o;
+    q->slab.item = sizeof(struct job);
     signal_init(&q->changed);
     list_init(&q->paused);
     list_init(&q->waking);
@@ -85,7 +86,8 @@ void queue_use_plan(struct queue *q, struct plan *plan)
 
 /* ---- loading ---- */
 
-static void load_message(struct queue *q, const struct message *m, struct arena *a)
+/* How many jobs it has. */
+static uint32_t load_message(struct queue *q, const struct message *m, struct arena *a)
 {
     struct job_spec *specs;
     uint32_t count = job_group(m, NULL, 0, a, &specs);
@@ -100,35 +102,39 @@ static void load_message(struct queue *q, const struct message *m, struct arena 
     if (owed) {
         owe(q, m->id);
     }
+    return count;
 }
 
+/* What was stored at the start, oldest first; what is accepted meanwhile has greater ids and comes
+ * by itself (accept.c). The jobs of a batch are all made before anything else runs here, and a
+ * message changes only when its jobs have run or were asked: so nothing that is read is stale. */
 static struct err load(struct queue *q)
 {
     struct arena a ARENA_LOCAL = {0};
     struct when start = clock_read();
-    uint64_t after = 0;
-    struct err e = store_ready(q->store, WHEN_NEVER);
+    uint64_t loaded = 0;
+    struct err e = ERR_OK;
 
-    if (e.code == OK) {
-        e = pauses_load(q);
-    }
-
-    while (e.code == OK) {
+    while (e.code == OK && q->load_at < q->load_upto) {
         struct message *messages;
         uint32_t count;
 
         arena_reset(&a);
-        e = store_walk(q->store, after, WALK_MAX, &a, &messages, &count, WHEN_NEVER);
+        e = store_walk(q->store, q->load_at, WALK_MAX, &a, &messages, &count, WHEN_NEVER);
+        if (q->stopping) {
+            e = err_of(ERR_CANCELLED);
+        }
         if (e.code != OK || count == 0) {
             break;
         }
-        for (uint32_t i = 0; i < count; i++) {
-            load_message(q, &messages[i], &a);
+        for (uint32_t i = 0; i < count && messages[i].id <= q->load_upto; i++) {
+            loaded += load_message(q, &messages[i], &a);
         }
-        after = messages[count - 1].id;
+        q->load_at = messages[count - 1].id;
+        pump_all(q);
     }
     if (e.code == OK) {
-        event_raise(&ev_queue_loaded, f_count((int64_t)q->counts.jobs),
+        event_raise(&ev_queue_loaded, f_count((int64_t)loaded),
                     f_duration((clock_read().ns - start.ns) / 1000));
     }
     return e;
@@ -180,6 +186,19 @@ static void answer_readers(struct queue *q)
         q->readers = p->next;
         answer_reader(q, CONTAINER_OF(p, struct reader, post));
     }
+}
+
+static void load_run(void *queue)
+{
+    struct queue *q = queue;
+
+    q->load_result = load(q);
+    if (q->load_result.code == OK) {
+        debts_consider(q); /* what a crash left between the result and its report */
+    } else {
+        fiber_cancel(q->server); /* half a queue is none */
+    }
+    answer_readers(q);
 }
 
 struct err queue_ready(struct queue *q, struct when by)
@@ -384,13 +403,20 @@ static void serve_timers(struct queue *q)
 void queue_serve(struct queue *q)
 {
     group_init(&q->repairs, "repairs", 0);
-    q->load_result = load(q);
-    q->serving = q->load_result.code == OK;
-    answer_readers(q);
-    if (q->serving) {
-        pump_all(q);
-        debts_consider(q); /* what a crash left between the result and its report */
+    group_init(&q->loads, "loading", 1);
+    q->server = fiber_self();
+    q->load_result = store_ready(q->store, WHEN_NEVER);
+    if (q->load_result.code == OK) {
+        q->load_result = pauses_load(q); /* before anything starts */
+    }
+    if (q->load_result.code == OK) {
+        q->load_upto = store_id_at_start(q->store);
+        q->serving = true;
+        pump_all(q); /* mail may have been quicker than we */
+        must(group_spawn_now(&q->loads, "loading", load_run, q).code == OK);
         serve_timers(q);
+    } else {
+        answer_readers(q);
     }
     /* Cancelled: nothing new starts; what is out comes home by itself. */
     q->stopping = true;
@@ -399,6 +425,7 @@ void queue_serve(struct queue *q)
         fiber_wait_firm("what is under way", WHEN_NEVER);
     }
     q->joiner = NULL;
+    (void)group_join(&q->loads, WHEN_NEVER);
     (void)group_join(&q->repairs, WHEN_NEVER);
 }
 
@@ -430,6 +457,7 @@ void queue_free(struct queue *q)
         mem_free(q->vqueues[i]);
     }
     sites_done(&q->sites);
+    slab_done(&q->slab);
     mem_free(q->vqueues);
     map_done(&q->vqueue_names);
     chains_done(&q->messages);

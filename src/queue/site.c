@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+#include <string.h>
+
 static const int64_t rests_ms[] = {60000, 120000, 300000, 600000, 900000};
 
 /* ---- what is remembered of sites that are forgotten ---- */
@@ -54,8 +56,14 @@ struct site *site_take(struct sites *s, struct str name)
     struct site *site = map_get(&s->by_name, name);
 
     if (site == NULL) {
-        site = MEM_NEW(struct site);
-        site->name = mem_dup_z(name.ptr, name.len);
+        s->slab.item = sizeof *site;
+        site = slab_take(&s->slab);
+        site->name = site->near;
+        if (name.len < sizeof site->near) {
+            memcpy(site->near, name.ptr, name.len); /* zeroed behind it */
+        } else {
+            site->name = mem_dup_z(name.ptr, name.len);
+        }
         site->proven_until = recall(s, name);
         list_init(&site->berths);
         map_put(&s->by_name, (struct str){site->name, name.len}, site);
@@ -66,9 +74,11 @@ struct site *site_take(struct sites *s, struct str name)
 static void free_site(struct sites *s, struct site *site)
 {
     heap_remove(&s->waking, &site->wake);
-    mem_free(site->name);
+    if (site->name != site->near) {
+        mem_free(site->name);
+    }
     mem_free(site->text);
-    mem_free(site);
+    slab_give(&s->slab, site);
 }
 
 void site_forget(struct sites *s, struct site *site)

@@ -14,6 +14,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/slab.h"
 #include "base/str.h"
 #include "config/setting.h"
 
@@ -24,8 +25,10 @@ enum { SITE_FAILURES_MAX = 3, SITE_PROVEN_MS = 3600 * 1000, SITE_TEXT_MAX = 200 
 enum { SITES_KNOWN_WAYS = 4, SITES_KNOWN_SETS = 16 * 1024 };
 enum { SITES_KNOWN = SITES_KNOWN_WAYS * SITES_KNOWN_SETS };
 
+enum { SITE_NAME_NEAR = 40 };
+
 struct site {
-    char *name;
+    char *name;           /* `near`, or apart when it is longer */
     struct list berths;   /* of all virtual queues */
     uint32_t jobs;        /* that name it, whatever their state */
     uint32_t connections; /* slots that run for it now */
@@ -39,6 +42,7 @@ struct site {
     struct date proven_until;
     struct heap_node wake; /* in sites->waking while it rests */
     char *text; /* the last failure, for `why`; NULL: none. Apart, because most have none (P7) */
+    char near[SITE_NAME_NEAR];
 };
 
 static inline const char *site_text(const struct site *site)
@@ -53,6 +57,7 @@ struct known_site {
 };
 
 struct sites {
+    struct slab slab; /* of struct site */
     struct map by_name;
     struct heap waking;       /* by rest_until */
     struct known_site *known; /* SITES_KNOWN, once there is one */

@@ -49,6 +49,11 @@ uint64_t store_new_id(struct store *s)
     return id;
 }
 
+uint64_t store_id_at_start(const struct store *s)
+{
+    return s->id_at_start;
+}
+
 /* The limit to write with the next batch: ahead of both the clock and what was given; 0: the one
  * that is durable does. */
 uint64_t id_limit_for(const struct store *s)

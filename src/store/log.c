@@ -191,6 +191,7 @@ static struct err open_log(struct store *s, struct buf *why)
         }
     }
     if (!e.code) {
+        s->id_at_start = atomic_load(&s->last_id);
         totals_update(s);
         event_raise(&ev_store_opened, f_path(disk_path(s->disk)), f_count((int64_t)s->index.count),
                     f_duration((clock_read().ns - begun.ns) / 1000));

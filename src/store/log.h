@@ -93,6 +93,7 @@ struct store {
     atomic_bool is_woken;
     struct post wake;
     atomic_uint_fast64_t last_id, id_limit;
+    uint64_t id_at_start; /* set before the store is open, and then left alone */
     atomic_uint room;
     atomic_uint_fast64_t available; /* bytes for new mail before the reserve, min-free included */
     struct store_totals totals;

@@ -47,6 +47,10 @@ struct err store_ready(struct store *s, struct when by);
  * store_ready has said OK. */
 uint64_t store_new_id(struct store *s);
 
+/* The greatest id that may be stored when the store is opened: what was there at the start has no
+ * greater one, what comes later has. After store_ready has said OK. */
+uint64_t store_id_at_start(const struct store *s);
+
 /* Bytes of a large message, put into the log while they arrive, 64 KiB at a time. Back-pressure:
  * store_body_add waits until the bytes are written (not flushed). A body that is neither committed
  * nor abandoned at a crash is garbage. Belongs to one fiber; after the commit it belongs to the

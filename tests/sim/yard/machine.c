@@ -340,9 +340,10 @@ static bool start(struct machine *m)
     if (store_ready(m->store, WHEN_NEVER).code != OK) {
         return false;
     }
+    /* As life.c does: mail comes in while what is stored is loaded. */
     stage_open(&m->queue_start);
-    return queue_ready(m->queue, WHEN_NEVER).code == OK &&
-           inbound_use(m->inbound, policy_share(m->policy), &why, WHEN_NEVER).code == OK;
+    return inbound_use(m->inbound, policy_share(m->policy), &why, WHEN_NEVER).code == OK &&
+           queue_ready(m->queue, WHEN_NEVER).code == OK;
 }
 
 static void end(struct machine *m)

@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/slab.h"
 
 /* A small generator, so that the sequence is the same on every machine. */
 static uint32_t next_random(uint32_t *seed)
@@ -204,9 +205,48 @@ static void a_buf_grows_for_what_is_printed(void **state)
     (void)state;
 }
 
+/* Many times as many as a block holds, coming and going in any order. */
+static void a_slab_gives_each_its_own_zeroed_place(void **state)
+{
+    enum { THINGS = 5000, STEPS = 40000, BYTES = 112 };
+    static unsigned char *things[THINGS];
+    struct slab s = {.item = BYTES};
+    uint32_t seed = 3;
+
+    for (int step = 0; step < STEPS; step++) {
+        uint32_t at = next_random(&seed) % THINGS;
+
+        if (things[at] == NULL) {
+            things[at] = slab_take(&s);
+            assert_int_equal((uintptr_t)things[at] % 8, 0);
+            for (int i = 0; i < BYTES; i++) {
+                assert_int_equal(things[at][i], 0);
+            }
+            memset(things[at], (int)(at % 251) + 1, BYTES);
+        } else {
+            for (int i = 0; i < BYTES; i++) {
+                assert_int_equal(things[at][i], at % 251 + 1);
+            }
+            slab_give(&s, things[at]);
+            things[at] = NULL;
+        }
+    }
+    assert_true(s.blocks <= THINGS * BYTES / SLAB_BLOCK_BYTES + 2);
+    for (int at = 0; at < THINGS; at++) {
+        if (things[at] != NULL) {
+            slab_give(&s, things[at]);
+            things[at] = NULL;
+        }
+    }
+    assert_true(s.blocks <= 1);
+    slab_done(&s);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_slab_gives_each_its_own_zeroed_place),
         cmocka_unit_test(a_map_agrees_with_an_array),
         cmocka_unit_test(a_heap_gives_the_least_first_and_equals_in_order),
         cmocka_unit_test(a_buf_fails_once_and_stays_failed),

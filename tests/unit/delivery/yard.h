@@ -103,7 +103,8 @@ static void yard_user_main(void *arg)
     for (size_t i = 0; i < y->host_count; i++) {
         yard_open(y, &y->hosts[i]);
     }
-    must(queue_ready(y->queue, WHEN_NEVER).code == OK);
+    must(store_ready(y->store, WHEN_NEVER).code == OK);
+    must(y->is_early || queue_ready(y->queue, WHEN_NEVER).code == OK);
     y->test(y);
     loop_cancel(y->queue_loop);
     while (!y->queue_over) {
@@ -272,7 +273,7 @@ static void yard_run(struct yard *y)
                                   .min_free_bytes = 1024 * 1024,
                                   .node = 1,
                                   .checkpoint_bytes = 512 * 1024};
-    struct sim_disk *folder = sim_disk_new("/store", 5);
+    struct sim_disk *folder = y->folder ? y->folder : sim_disk_new("/store", 5);
     struct disk *disk;
     struct queue_options queue = {.cache_bytes = 1024 * 1024};
     struct delivery_options out = {.loop_count = 1,
@@ -319,7 +320,9 @@ static void yard_run(struct yard *y)
     }
     disk_close(disk);
     world_free(y->world);
-    sim_disk_free(folder);
+    if (y->folder == NULL) {
+        sim_disk_free(folder);
+    }
 }
 
 #define YARD_CHECK(y, fact)                                                                        \

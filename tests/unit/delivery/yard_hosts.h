@@ -54,7 +54,9 @@ struct yard {
     const char *own_name, *own_address;
     enum body_class body; /* of what yard_send sends */
     bool smtputf8;
-    size_t lines; /* so many of 64 bytes after the ordinary body */
+    size_t lines;            /* so many of 64 bytes after the ordinary body */
+    struct sim_disk *folder; /* the caller's, for a second run on what the first left; or NULL */
+    bool is_early;           /* the test begins before the queue has loaded */
 
     struct world *world;
     struct loop *store_loop, *queue_loop, *work_loop, *user_loop;
