@@ -20,6 +20,7 @@ static const struct http_route routes[] = {
     {"POST", "/api/v1/queue/resume", admin_queue_resume},
     {"POST", "/api/v1/queue/*", admin_queue_change},
     {"GET", "/api/v1/queue/*", admin_queue_show},
+    {"POST", "/api/v1/messages", admin_own_mail},
     {"POST", "/api/v1/reload", admin_reload},
     {"GET", "/api/v1/fibers", admin_fibers},
     {"GET", "/api/v1/events", admin_events},
@@ -35,6 +36,7 @@ struct admin *admin_new(const struct admin_options *o)
         ad->loops[i] = o->loops[i];
     }
     ad->options.loops = ad->loops;
+    ad->options.hostname = arena_dup(&ad->arena, o->hostname);
     list_init(&ad->followers);
     return ad;
 }

@@ -28,6 +28,7 @@ struct admin_options {
     unsigned loop_count;
     struct queue *queue;
     struct store *store;
+    struct str hostname; /* of Message-IDs; copied */
     /* Reads the configuration again. Faults and notes go to `lines`; not OK: the old one holds. */
     struct err (*reload)(void *ctx, struct buf *lines, struct when by);
     void *ctx;

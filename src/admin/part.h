@@ -43,6 +43,7 @@ bool admin_may(const struct admin_settings *s, enum admin_right right, const str
 
 /* Handlers. */
 http_handler_fn admin_health, admin_metrics, admin_fibers, admin_events, admin_reload;
+http_handler_fn admin_own_mail;
 http_handler_fn admin_queue_list, admin_queue_count, admin_queue_show, admin_queue_change,
     admin_queue_pause, admin_queue_resume, admin_queue_pauses;
 
