@@ -97,6 +97,10 @@ static void say_route(const struct plan_route *r, struct buf *out)
             buf_printf(out, "type local, maildir at %.*s", STR_ARG(s->path));
             break;
         }
+        if (s->deliver == DELIVER_PIPE) {
+            buf_printf(out, "type local, to the program %.*s", STR_ARG(s->command.items[0]));
+            break;
+        }
         buf_put(out, STR("type local, LMTP to "));
         say_targets(r, out);
         break;

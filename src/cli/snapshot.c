@@ -3,6 +3,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "dns/idn.h"
+#include "runtime/interfaces.h"
 #include "strategy/ask.h"
 
 #include <unistd.h>
@@ -14,6 +15,9 @@ struct services {
     struct services *next;
     struct map domains; /* keys are views into the configuration, which the plan keeps */
     struct strategy_services strategy;
+    struct arena arena;
+    struct addr *mine; /* this machine's addresses at that time */
+    size_t mine_count; /* 0: the system does not tell */
 };
 
 static struct services *all;
@@ -46,6 +50,27 @@ static enum expr_local is_local_domain(void *ctx, struct str directory, struct s
     return map_get(&s->domains, lower) != NULL ? EXPR_LOCAL_YES : EXPR_LOCAL_NO;
 }
 
+/* All of 127.0.0.0/8 is ours, though only one of it is listed. */
+static bool is_own_address(void *ctx, const struct addr *a)
+{
+    const struct services *s = ctx;
+
+    for (size_t i = 0; i < s->mine_count; i++) {
+        if (addr_eq_ip(&s->mine[i], a)) {
+            return true;
+        }
+    }
+    return s->mine_count == 0 || addr_is_loopback(a);
+}
+
+static bool is_program(void *ctx, struct str path)
+{
+    struct arena scratch ARENA_LOCAL = {0};
+
+    (void)ctx;
+    return access(arena_z(&scratch, path), X_OK) == 0;
+}
+
 static struct services *services_new(const struct server_settings *server)
 {
     struct services *s = MEM_NEW(struct services);
@@ -57,6 +82,10 @@ static struct services *services_new(const struct server_settings *server)
     s->strategy.expr.is_local_domain = is_local_domain;
     s->strategy.expr.lookups = ask_offers();
     s->strategy.has_local_domains = server->local_domains.count > 0;
+    s->mine_count = interfaces_list(&s->arena, &s->mine);
+    s->strategy.is_own_address = is_own_address;
+    s->strategy.is_program = is_program;
+    s->strategy.ctx = s;
     s->strategy.hostname = server->hostname.len > 0 ? server->hostname : system_hostname();
     s->next = all;
     all = s;
@@ -108,6 +137,7 @@ void snapshots_end(void)
 
         all = s->next;
         map_done(&s->domains);
+        arena_done(&s->arena);
         mem_free(s);
     }
 }

@@ -146,7 +146,7 @@ static void check_auth(struct plan_full *p, const struct plan_route *r)
                     "queue.route.%.*s: auth.secret holds a NUL byte or a line break",
                     STR_ARG(r->name));
     }
-    if (has_secret && secret.len == 0) {
+    if (has_secret && !set->auth_secret.is_given) {
         fault_error(p->faults, plan_where(p, set, "auth.secret"),
                     "queue.route.%.*s: auth.secret is empty", STR_ARG(r->name));
     }
@@ -196,6 +196,19 @@ static void add_targets(struct plan_full *p, struct plan_route *r)
     }
 }
 
+static void add_command(struct plan_full *p, struct plan_route *r)
+{
+    const struct str_list *command = &r->settings->command;
+    const struct strategy_services *services = p->services;
+    struct position at = plan_where(p, r->settings, "command");
+
+    if (invocation_compile(command, &p->arena, p->faults, at, r->name, &r->command) &&
+        services->is_program != NULL && !services->is_program(services->ctx, command->items[0])) {
+        fault_warn(p->faults, at, "queue.route.%.*s: %.*s is no program that may be run",
+                   STR_ARG(r->name), STR_ARG(command->items[0]));
+    }
+}
+
 static void add_route(struct plan_full *p, struct plan_route *r)
 {
     const struct route_settings *set = r->settings;
@@ -213,8 +226,7 @@ static void add_route(struct plan_full *p, struct plan_route *r)
         check_auth(p, r);
     }
     if (set->command.count > 0) {
-        invocation_compile(&set->command, &p->arena, p->faults, plan_where(p, set, "command"),
-                           r->name, &r->command);
+        add_command(p, r);
     }
 }
 

@@ -34,6 +34,7 @@ struct strategy_services {
     bool has_local_domains;
     struct str hostname;                                    /* for EHLO where none is configured */
     bool (*is_own_address)(void *ctx, const struct addr *); /* NULL: not checked */
+    bool (*is_program)(void *ctx, struct str path);         /* may be run; NULL: not checked */
     void *ctx;
 };
 

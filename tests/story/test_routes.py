@@ -105,7 +105,10 @@ def test_connections_come_from_the_addresses_that_are_configured(yard, host):
 
 def test_an_address_that_this_machine_lacks_is_told_and_not_replaced(yard, host):
     yard.relays(("hub.example", host)).configure({"queue": {
-        "connection": {"default": {"source-ips": ["192.0.2.77"]}}}}).start()
+        "connection": {"default": {"source-ips": ["192.0.2.77"]}}}})
+    checked = yard.with_config("check")
+    assert checked.returncode == 0 and "192.0.2.77 is no address" in checked.stdout + checked.stderr
+    yard.start()
     identity = sends_mail(yard, "a@client.example", "b@hub.example")
     assert "192.0.2.77" in yard.wait("source_missing")["text"]
     assert yard.wait("delivery_deferred", message=identity)["status"] == "4.3.5"
@@ -157,6 +160,17 @@ def test_a_program_takes_mail(yard, host):
     assert letter.endswith(b"\r\nHello.\r\n")
     [report] = host.wait_mail(1)
     assert b"EX_NOPERM" in report.message and b"never" in report.message
+
+
+def test_a_program_that_is_not_there_is_told_by_check_and_tried_again(yard):
+    yard.configure({"queue": {
+        "route": {"program": {"type": "local", "deliver": "pipe", "command": ["/no/such/program"]}},
+        "strategy": {"route": [{"use": "program"}]}}})
+    checked = yard.with_config("check")
+    assert "/no/such/program is no program" in checked.stdout + checked.stderr
+    yard.start()
+    identity = sends_mail(yard, "a@client.example", "b@pipe.example")
+    assert "could not be run" in yard.wait("delivery_deferred", message=identity)["text"]
 
 
 def test_a_program_that_does_not_end_is_ended(yard):
