@@ -3,8 +3,6 @@
 #include "base/check.h"
 #include "runtime/clock.h"
 
-enum { CUT_MS = 30 * 1000 };
-
 /* ---- loops ---- */
 
 static void join(struct group *g)
@@ -51,6 +49,13 @@ static void queue_main(void *arg)
     stage_done(&r->queue_end);
 }
 
+static void sessions(void *arg)
+{
+    struct rig_worker *w = arg;
+
+    inbound_serve(w->rig->inbound, w->index);
+}
+
 static void worker_main(void *arg)
 {
     struct rig_worker *w = arg;
@@ -58,8 +63,14 @@ static void worker_main(void *arg)
 
     stage_wait(&w->start, WHEN_NEVER);
     delivery_loop_start(d, w->index);
+    group_init(&w->sessions, "inbound", 0);
+    if (w->rig->inbound != NULL) {
+        must(group_spawn_now(&w->sessions, "inbound", sessions, w).code == OK);
+    }
     stage_done(&w->start);
     stage_wait(&w->stop, WHEN_NEVER);
+    group_cancel(&w->sessions);
+    join(&w->sessions);
     delivery_loop_stop(d, w->index, WHEN_NEVER);
     stage_done(&w->stop);
     stage_wait(&w->end, WHEN_NEVER); /* what comes late is still answered */
@@ -90,7 +101,7 @@ static void outside_main(void *arg)
 
 static bool start(struct rig *r)
 {
-    struct lookup_options lookups = {.sim = r->options.answers};
+    struct buf why BUF_LOCAL = {0};
 
     for (unsigned i = 0; i < r->options.outsides; i++) {
         (void)stage_join(&r->outsides[i].opened, "the outside", WHEN_NEVER);
@@ -102,17 +113,22 @@ static bool start(struct rig *r)
     if (store_ready(r->store, WHEN_NEVER).code != OK) {
         return false;
     }
-    r->lookups = lookup_open(r->options.config, &lookups, WHEN_NEVER);
-    r->asker.lookups = r->lookups;
+    /* As life.c does: mail comes in while what is stored is loaded. */
     stage_open(&r->queue_start);
-    return queue_ready(r->queue, WHEN_NEVER).code == OK;
+    return (r->inbound == NULL ||
+            inbound_use(r->inbound, policy_share(r->options.policy), &why, WHEN_NEVER).code ==
+                OK) &&
+           queue_ready(r->queue, WHEN_NEVER).code == OK;
 }
 
 static void end(struct rig *r)
 {
+    if (r->inbound != NULL) {
+        inbound_stop(r->inbound, r->is_up ? r->options.grace_ms : 0, WHEN_NEVER);
+    }
     stage_open(&r->queue_start);
     stage_open(&r->queue_stop);
-    (void)stage_join(&r->queue_end, "the queue", when_after(r->is_up ? 1 : CUT_MS));
+    (void)stage_join(&r->queue_end, "the queue", when_after(r->options.cut_ms));
     for (unsigned i = 0; i < r->options.workers; i++) {
         stage_open(&r->workers[i].stop);
         (void)stage_join(&r->workers[i].stop, "a worker", WHEN_NEVER);
@@ -130,14 +146,32 @@ static void end(struct rig *r)
     dns_close(r->dns, WHEN_NEVER);
 }
 
+static void open_lookups(struct rig *r)
+{
+    struct lookup_options o = {.sim = r->options.answers};
+
+    if (o.sim.ask != NULL) {
+        r->lookups = lookup_open(r->options.config, &o, WHEN_NEVER);
+    }
+    r->asker = (struct asker){r->lookups, r->dns};
+    queue_use_asker(r->queue, &r->asker);
+}
+
 static void home_main(void *arg)
 {
     struct rig *r = arg;
+    int64_t max_ms = r->options.act_max_ms;
 
+    group_init(&r->home_group, "home", 0);
+    open_lookups(r);
     r->is_up = start(r);
     for (unsigned i = 0; i < r->options.outsides; i++) {
         stage_open(&r->outsides[i].act);
     }
+    /* A crash ends the first wait, so that this moment is known. */
+    (void)stage_join(&r->outsides[0].acted, "the scenario",
+                     max_ms > 0 ? when_after(max_ms) : when_after(INT64_MAX / NS_PER_MS));
+    r->ended = clock_date();
     for (unsigned i = 0; i < r->options.outsides; i++) {
         (void)stage_join(&r->outsides[i].acted, "the scenario", WHEN_NEVER);
     }
@@ -146,6 +180,8 @@ static void home_main(void *arg)
         stage_open(&r->outsides[i].leave);
         (void)stage_join(&r->outsides[i].left, "the outside", WHEN_NEVER);
     }
+    group_cancel(&r->home_group);
+    join(&r->home_group);
 }
 
 /* ---- building ---- */
@@ -217,6 +253,7 @@ static void build_parts(struct rig *r)
     const struct rig_options *o = &r->options;
     struct loop *loops[RIG_WORKERS_MAX];
     struct queue_options queue = {.cache_bytes = o->cache_bytes};
+    struct inbound_options in = {.home = r->home, .workers = loops, .worker_count = o->workers};
     struct delivery_options out = {.loops = loops,
                                    .loop_count = o->workers,
                                    .trust = o->trust,
@@ -234,12 +271,15 @@ static void build_parts(struct rig *r)
     out.store = r->store;
     out.dns = r->dns;
     out.asker = &r->asker;
-    r->asker.dns = r->dns;
     r->delivery = delivery_new(&out, o->plan);
     r->queue = queue_new(r->queue_loop, r->store, delivery_ops(r->delivery), &queue);
     delivery_use_queue(r->delivery, r->queue);
     queue_use_plan(r->queue, plan_take(o->plan));
-    queue_use_asker(r->queue, &r->asker);
+    if (o->policy != NULL) {
+        in.queue = r->queue;
+        in.store = r->store;
+        r->inbound = inbound_new(&in);
+    }
 }
 
 void rig_build(struct rig *r, const struct rig_options *o)
@@ -258,6 +298,9 @@ void rig_run(struct rig *r)
 
 void rig_free(struct rig *r)
 {
+    if (r->inbound != NULL) {
+        inbound_free(r->inbound);
+    }
     delivery_free(r->delivery);
     queue_free(r->queue);
     store_free(r->store);

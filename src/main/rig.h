@@ -3,7 +3,8 @@
  * of it for those who play clients and destinations.
  *
  * Life      rig_run: starts on what the disk holds; `open` on each outside loop before the server
- *           is up; `act` on the first one once it is; an orderly stop when that has returned.
+ *           is up; `act` on the first one once it is; an orderly stop when that has returned, or a
+ *           crash at any instant: then home alone hears of it and takes the others down in order.
  * Loops     home, store, queue and the workers, as in life; then the outside ones.
  * Owns      Everything of one life, and references of plan and configuration's parts that the
  *           queue and delivery take. Not the disk, and nothing in the options.
@@ -12,6 +13,7 @@
 
 #include "delivery/delivery.h"
 #include "dns/dns.h"
+#include "inbound/inbound.h"
 #include "lookup/lookup.h"
 #include "main/stage.h"
 #include "queue/queue.h"
@@ -31,13 +33,17 @@ struct rig_options {
     uint64_t cache_bytes;
     unsigned workers, outsides;
     struct plan *plan;
+    struct policy *policy; /* for listeners and sessions; NULL: there are none */
     struct str hostname;
     struct dns_sim names;
-    struct config *config; /* for look-ups, which `answers` gives */
+    struct config *config; /* for look-ups, which `answers` gives; ask NULL: there are none */
     struct lookup_sim answers;
     int64_t dns_timeout_ms;
     struct tls_trust *trust;
     uint32_t idle_max;
+    int64_t grace_ms;   /* for sessions at the end */
+    int64_t cut_ms;     /* for deliveries then */
+    int64_t act_max_ms; /* 0: no limit */
     void (*open)(struct rig *r, unsigned outside);
     void (*act)(struct rig *r);
     void *ctx;
@@ -47,6 +53,7 @@ struct rig_worker {
     struct rig *rig;
     unsigned index;
     struct loop *loop;
+    struct group sessions;
     struct stage start, stop, end;
 };
 
@@ -68,14 +75,16 @@ struct rig {
     struct store *store;
     struct queue *queue;
     struct delivery *delivery;
+    struct inbound *inbound; /* NULL without policy */
     struct dns *dns;
     struct lookups *lookups;
     struct asker asker;
     struct stage store_stop, store_end, queue_start, queue_stop, queue_end;
-    struct group store_group, queue_group;
+    struct group store_group, queue_group, home_group;
     struct err opened;
     struct buf why; /* the store's, when it could not start */
     bool is_up;
+    struct date ended; /* when act had returned, or the crash came */
 };
 
 /* Before rig_run the world may be given its weather. */

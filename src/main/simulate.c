@@ -180,6 +180,7 @@ static bool play(struct simulation *s)
         .answers = {answer, s},
         .dns_timeout_ms = DNS_TIMEOUT_MS,
         .idle_max = IDLE_MAX,
+        .cut_ms = 1,
         .open = open_hosts,
         .act = act,
         .ctx = s,

@@ -90,3 +90,29 @@ def test_several_recipients_and_mistakes(yard):
     nobody = yard.with_config("explain", "--from", "a@b.example")
     assert nobody.returncode == 64
     assert "--to" in nobody.stderr
+
+
+ASKS = {
+    "lookup": {"routes": {"type": "file", "path": "routes"}},
+    "queue": {
+        "route": {"hub": {"type": "relay", "address": "192.0.2.1"}},
+        "strategy": {"route": [{"if": "key_get('routes', rcpt_domain) == 'hub'", "use": "hub"},
+                               {"use": "mx"}]},
+    },
+}
+
+
+def test_answers_of_look_ups_are_part_of_the_decision(yard):
+    (yard.folder / "routes").write_text("c.example hub\n")
+    yard.configure(ASKS)
+    words = ("--from", "a@b.example", "--to", "x@c.example")
+    route = explained(yard, *words)["recipients"][0]["decisions"]["route"]
+    assert route["needs"] == "key_get('routes', 'c.example')"
+    shown = yard.with_config("explain", *words).stdout
+    assert "--answer" in shown and "key_get('routes', 'c.example')" in shown
+
+    for answer, name in (("hub", "hub"), ("other", "mx")):
+        given = ("--answer", f"key_get('routes', 'c.example')={answer}")
+        assert explained(yard, *words, *given)["recipients"][0]["decisions"]["route"]["name"] == name
+    wrong = yard.with_config("explain", *words, "--answer", "key_gte('a', 'b')=c")
+    assert wrong.returncode == 64 and "key_gte" in wrong.stderr

@@ -70,18 +70,6 @@ static struct err resolve(void *ctx, struct str name, enum dns_type type, struct
     return ERR_OK;
 }
 
-static bool is_nobody(void *ctx, struct str host)
-{
-    (void)ctx, (void)host;
-    return false;
-}
-
-static bool is_nowhere(void *ctx, const struct addr *at)
-{
-    (void)ctx, (void)at;
-    return false;
-}
-
 /* ---- configuration ---- */
 
 static enum expr_local is_local(void *ctx, struct str directory, struct str domain)
@@ -166,8 +154,8 @@ static void reload_fiber(void *arg)
     load(m, r->text, &config, &plan, &policy);
     must(inbound_use(m->inbound, policy_share(policy), &why, WHEN_NEVER).code == OK ||
          fiber_is_cancelled());
-    if (m->lookups != NULL) {
-        lookup_use(m->lookups, config, WHEN_NEVER);
+    if (m->rig.lookups != NULL) {
+        lookup_use(m->rig.lookups, config, WHEN_NEVER);
     }
     queue_use_plan(m->queue, plan_take(plan));
     delivery_use_plan(m->delivery, plan);
@@ -180,7 +168,7 @@ static void reload_here(struct post *p)
 {
     struct reload *r = CONTAINER_OF(p, struct reload, post);
 
-    must(group_spawn_now(&r->machine->home_group, "reload", reload_fiber, r).code == OK);
+    must(group_spawn_now(&r->machine->rig.home_group, "reload", reload_fiber, r).code == OK);
 }
 
 void machine_reload(struct machine *m, const char *config, struct when by)
@@ -232,164 +220,26 @@ static void host_open(struct machine *m, struct yard_host *h)
     h->machine = m;
     play_lane_init(&h->lane, &peer, loop_self());
     must(listener_open(yard_addr(h->number), &h->listener).code == OK);
-    must(group_spawn_now(&m->outside_group, "host", host_serves, h).code == OK);
+    must(group_spawn_now(&m->rig.outsides[0].group, "host", host_serves, h).code == OK);
 }
 
-/* ---- loops ---- */
+/* ---- the outside ---- */
 
-static void store_fiber(void *arg)
+static void outside_opens(struct rig *r, unsigned outside)
 {
-    struct machine *m = arg;
+    struct machine *m = r->options.ctx;
 
-    store_serve(m->store, &m->opened, &m->why);
-}
-
-static void join(struct group *g)
-{
-    while (group_join(g, WHEN_NEVER).code != OK) {
-        /* children first */
-    }
-}
-
-static void store_main(void *arg)
-{
-    struct machine *m = arg;
-
-    group_init(&m->store_group, "store", 0);
-    must(group_spawn_now(&m->store_group, "store", store_fiber, m).code == OK);
-    stage_wait(&m->store_stop, WHEN_NEVER);
-    group_cancel(&m->store_group);
-    join(&m->store_group);
-    stage_done(&m->store_end);
-}
-
-static void queue_fiber(void *arg)
-{
-    queue_serve(((struct machine *)arg)->queue);
-}
-
-static void queue_main(void *arg)
-{
-    struct machine *m = arg;
-
-    group_init(&m->queue_group, "queue", 0);
-    stage_wait(&m->queue_start, WHEN_NEVER);
-    must(group_spawn_now(&m->queue_group, "queue", queue_fiber, m).code == OK);
-    stage_wait(&m->queue_stop, WHEN_NEVER);
-    group_cancel(&m->queue_group);
-    join(&m->queue_group);
-    stage_done(&m->queue_end);
-}
-
-static void inbound_fiber(void *arg)
-{
-    struct worker_loop *w = arg;
-
-    inbound_serve(w->machine->inbound, w->index);
-}
-
-static void worker_main(void *arg)
-{
-    struct worker_loop *w = arg;
-    struct machine *m = w->machine;
-
-    stage_wait(&w->start, WHEN_NEVER);
-    delivery_loop_start(m->delivery, w->index);
-    group_init(&w->group, "inbound", 0);
-    must(group_spawn_now(&w->group, "inbound", inbound_fiber, w).code == OK);
-    stage_done(&w->start);
-    stage_wait(&w->stop, WHEN_NEVER);
-    group_cancel(&w->group);
-    join(&w->group);
-    delivery_loop_stop(m->delivery, w->index, WHEN_NEVER);
-    stage_done(&w->stop);
-    stage_wait(&w->end, WHEN_NEVER); /* what comes late is still answered */
-    delivery_loop_stop(m->delivery, w->index, WHEN_NEVER);
-    stage_done(&w->end);
-}
-
-static void outside_main(void *arg)
-{
-    struct machine *m = arg;
-
-    group_init(&m->outside_group, "outside", 0);
+    (void)outside;
     for (unsigned i = 0; i < m->options.host_count; i++) {
         host_open(m, &m->options.hosts[i]);
     }
-    stage_wait(&m->outside_go, WHEN_NEVER);
-    if (m->is_up) {
-        m->options.outside(m);
-    }
-    stage_done(&m->outside_over);
-    stage_wait(&m->outside_leave, WHEN_NEVER);
-    group_cancel(&m->outside_group);
-    join(&m->outside_group);
-    stage_done(&m->outside_end);
 }
 
-/* ---- the life of the machine, on home ---- */
-
-static bool start(struct machine *m)
+static void outside_acts(struct rig *r)
 {
-    struct buf why BUF_LOCAL = {0};
+    struct machine *m = r->options.ctx;
 
-    for (unsigned i = 0; i < MACHINE_WORKERS; i++) {
-        stage_open(&m->workers[i].start);
-        (void)stage_join(&m->workers[i].start, "a worker", WHEN_NEVER);
-    }
-    if (store_ready(m->store, WHEN_NEVER).code != OK) {
-        return false;
-    }
-    /* As life.c does: mail comes in while what is stored is loaded. */
-    stage_open(&m->queue_start);
-    return inbound_use(m->inbound, policy_share(m->policy), &why, WHEN_NEVER).code == OK &&
-           queue_ready(m->queue, WHEN_NEVER).code == OK;
-}
-
-static void end(struct machine *m)
-{
-    inbound_stop(m->inbound, m->is_up ? GRACE_MS : 0, WHEN_NEVER);
-    stage_open(&m->queue_start);
-    stage_open(&m->queue_stop);
-    (void)stage_join(&m->queue_end, "the queue", when_after(CUT_MS));
-    for (unsigned i = 0; i < MACHINE_WORKERS; i++) {
-        stage_open(&m->workers[i].stop);
-        (void)stage_join(&m->workers[i].stop, "a worker", WHEN_NEVER);
-    }
-    (void)stage_join(&m->queue_end, "the last results", WHEN_NEVER);
-    for (unsigned i = 0; i < MACHINE_WORKERS; i++) {
-        stage_open(&m->workers[i].end);
-        (void)stage_join(&m->workers[i].end, "a worker", WHEN_NEVER);
-    }
-    stage_open(&m->store_stop);
-    (void)stage_join(&m->store_end, "the store", WHEN_NEVER);
-    if (m->lookups != NULL) {
-        lookup_close(m->lookups, WHEN_NEVER);
-    }
-    dns_close(m->dns, WHEN_NEVER);
-}
-
-static void home_main(void *arg)
-{
-    struct machine *m = arg;
-    struct lookup_options o = {.sim = m->options.lookup};
-
-    group_init(&m->home_group, "home", 0);
-    if (o.sim.ask != NULL) {
-        m->lookups = lookup_open(m->config, &o, WHEN_NEVER);
-    }
-    m->asker = (struct asker){m->lookups, m->dns};
-    queue_use_asker(m->queue, &m->asker);
-    m->is_up = start(m);
-    stage_open(&m->outside_go);
-    (void)stage_join(&m->outside_over, "the scenario", when_after(life_max_ms));
-    m->ended = clock_date();
-    (void)stage_join(&m->outside_over, "the scenario", WHEN_NEVER);
-    end(m);
-    stage_open(&m->outside_leave);
-    (void)stage_join(&m->outside_end, "the outside", WHEN_NEVER);
-    group_cancel(&m->home_group);
-    join(&m->home_group);
+    m->options.outside(m);
 }
 
 /* ---- events ---- */
@@ -431,103 +281,66 @@ int64_t field_num(const struct event_field *fields, size_t count, const char *na
 
 /* ---- building ---- */
 
-static void stage_at(struct machine *m, struct stage *s, struct loop *loop)
+static void build(struct machine *m, const struct machine_options *o)
 {
-    *s = (struct stage){.loop = loop, .home = m->home};
-}
-
-static void build_loops(struct machine *m)
-{
-    m->home = world_loop(m->world, "home");
-    m->store_loop = world_loop(m->world, "store");
-    m->queue_loop = world_loop(m->world, "queue");
-    for (unsigned i = 0; i < MACHINE_WORKERS; i++) {
-        struct worker_loop *w = &m->workers[i];
-
-        *w = (struct worker_loop){.machine = m, .index = i, .loop = world_loop(m->world, "work")};
-        stage_at(m, &w->start, w->loop);
-        stage_at(m, &w->stop, w->loop);
-        stage_at(m, &w->end, w->loop);
-        loop_main(w->loop, worker_main, w);
-    }
-    m->outside_loop = world_loop(m->world, "outside");
-    stage_at(m, &m->store_stop, m->store_loop);
-    stage_at(m, &m->store_end, m->store_loop);
-    stage_at(m, &m->queue_start, m->queue_loop);
-    stage_at(m, &m->queue_stop, m->queue_loop);
-    stage_at(m, &m->queue_end, m->queue_loop);
-    stage_at(m, &m->outside_go, m->outside_loop);
-    stage_at(m, &m->outside_over, m->outside_loop);
-    stage_at(m, &m->outside_leave, m->outside_loop);
-    stage_at(m, &m->outside_end, m->outside_loop);
-    loop_main(m->home, home_main, m);
-    loop_main(m->store_loop, store_main, m);
-    loop_main(m->queue_loop, queue_main, m);
-    loop_main(m->outside_loop, outside_main, m);
-}
-
-static void build_parts(struct machine *m)
-{
-    struct loop *loops[MACHINE_WORKERS];
-    struct delivery_options out = {.loops = loops,
-                                   .loop_count = MACHINE_WORKERS,
-                                   .hostname = STR("mx.here.example"),
-                                   .is_own_name = is_nobody,
-                                   .is_own_address = is_nowhere,
-                                   .idle_max = 100};
-    struct inbound_options in = {
-        .home = m->home, .workers = loops, .worker_count = MACHINE_WORKERS};
-    struct queue_options queue = {.cache_bytes = 1024 * 1024};
     struct config *config;
     struct plan *plan;
     struct policy *policy;
+    struct rig_options rig = {
+        .sim = {.seed = o->seed,
+                .start = o->start,
+                .time_max_ms = o->time_max_ms,
+                .least = LEVEL_INFO},
+        .folder = o->folder,
+        .store = o->store,
+        .cache_bytes = 1024 * 1024,
+        .workers = MACHINE_WORKERS,
+        .outsides = 1,
+        .hostname = STR("mx.here.example"),
+        .names = {resolve, m},
+        .answers = o->lookup,
+        .dns_timeout_ms = 5000,
+        .idle_max = 100,
+        .grace_ms = GRACE_MS,
+        .cut_ms = CUT_MS,
+        .act_max_ms = life_max_ms,
+        .open = outside_opens,
+        .act = outside_acts,
+        .ctx = m,
+    };
 
-    for (unsigned i = 0; i < MACHINE_WORKERS; i++) {
-        loops[i] = m->workers[i].loop;
-    }
-    load(m, m->options.config, &config, &plan, &policy);
+    load(m, o->config, &config, &plan, &policy);
     use(m, config, plan, policy);
-    m->disk = sim_disk_mount(m->options.folder, m->world);
-    m->store = store_new(m->store_loop, m->disk, &m->options.store);
-    m->dns = dns_open_sim((struct dns_sim){resolve, m}, 5000);
-    out.store = m->store;
-    out.dns = m->dns;
-    out.asker = &m->asker;
-    m->delivery = delivery_new(&out, m->plan);
-    m->queue = queue_new(m->queue_loop, m->store, delivery_ops(m->delivery), &queue);
-    delivery_use_queue(m->delivery, m->queue);
-    queue_use_plan(m->queue, plan_take(m->plan));
-    in.queue = m->queue;
-    in.store = m->store;
-    m->inbound = inbound_new(&in);
+    rig.config = config;
+    rig.plan = plan;
+    rig.policy = policy;
+    rig_build(&m->rig, &rig);
+    m->world = m->rig.world;
+    m->home = m->rig.home;
+    m->outside_loop = m->rig.outsides[0].loop;
+    m->disk = m->rig.disk;
+    m->store = m->rig.store;
+    m->queue = m->rig.queue;
+    m->delivery = m->rig.delivery;
+    m->inbound = m->rig.inbound;
 }
 
 static void take_down(struct machine *m)
 {
-    inbound_free(m->inbound);
-    delivery_free(m->delivery);
-    queue_free(m->queue);
-    store_free(m->store);
+    rig_free(&m->rig);
     use(m, NULL, NULL, NULL);
-    disk_close(m->disk);
-    world_free(m->world);
-    buf_done(&m->why);
 }
 
 void machine_live(struct machine *m, struct sim_run *run, const struct machine_options *o)
 {
     static bool is_tapped;
-    struct sim_options sim = {
-        .seed = o->seed, .start = o->start, .time_max_ms = o->time_max_ms, .least = LEVEL_INFO};
 
     if (!is_tapped) {
         log_tap(tell, NULL);
         is_tapped = true;
     }
     *m = (struct machine){.run = run, .options = *o};
-    m->world = sim_world(&sim);
-    build_loops(m);
-    build_parts(m);
+    build(m, o);
     if (o->crash_ns > 0) {
         sim_crash_after(m->world, o->crash_ns);
     }
@@ -535,15 +348,17 @@ void machine_live(struct machine *m, struct sim_run *run, const struct machine_o
         o->before(m);
     }
     listening = m;
-    world_run(m->world);
+    rig_run(&m->rig);
     listening = NULL;
+    m->is_up = m->rig.is_up;
+    m->ended = m->rig.ended;
     m->end = sim_end(m->world);
     if (m->end != SIM_OVER && m->end != SIM_CRASHED) {
         sim_fail(run, "the machine is stuck");
     }
     sim_record(run, m->world);
     if (m->end == SIM_OVER && !m->is_up) {
-        buf_printf(&run->record, "it did not start: %.*s\n", STR_ARG(buf_str(&m->why)));
+        buf_printf(&run->record, "it did not start: %.*s\n", STR_ARG(buf_str(&m->rig.why)));
     }
     take_down(m);
 }

@@ -1,6 +1,6 @@
 /*
- * machine: the whole server in a simulated world, wired as src/main wires it, and what is around
- * it: scripted destinations, names that resolve, and a loop for whoever plays the outside.
+ * machine: the whole server in a simulated world (main/rig.h), and what is around it: scripted
+ * destinations, names that resolve, and a loop for whoever plays the outside.
  *
  * Life      machine_live runs one life of the machine: start on what the disk holds, the scenario's
  *           `outside` fiber, and an orderly stop when that returns; or a crash at any instant. The
@@ -14,7 +14,7 @@
 
 #include "../sim.h"
 #include "base/event.h"
-#include "main/stage.h"
+#include "main/rig.h"
 #include "play/server.h"
 #include "queue/queue.h"
 #include "runtime/sim.h"
@@ -65,37 +65,22 @@ struct machine_options {
     void *ctx;
 };
 
-struct worker_loop {
-    struct machine *machine;
-    struct loop *loop;
-    struct stage start, stop, end;
-    struct group group;
-    unsigned index;
-};
-
 struct machine {
     struct sim_run *run;
     struct machine_options options;
+    struct rig rig;
+    /* The rig's. */
     struct world *world;
-    struct loop *home, *store_loop, *queue_loop, *outside_loop;
-    struct worker_loop workers[MACHINE_WORKERS];
+    struct loop *home, *outside_loop;
     struct disk *disk;
     struct store *store;
     struct queue *queue;
     struct delivery *delivery;
     struct inbound *inbound;
-    struct dns *dns;
-    struct lookups *lookups;
-    struct asker asker;
     struct config *config;
     struct plan *plan;
     struct policy *policy;
     uint64_t config_number;
-    struct stage store_stop, store_end, queue_start, queue_stop, queue_end;
-    struct stage outside_go, outside_over, outside_leave, outside_end;
-    struct group store_group, queue_group, home_group, outside_group;
-    struct err opened;
-    struct buf why;
     bool is_up;
     enum sim_end end; /* how this life ended */
     struct date ended;
