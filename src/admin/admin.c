@@ -57,6 +57,11 @@ void admin_watch(struct admin *ad)
     log_tap(tap, ad);
 }
 
+void admin_use_lookups(struct admin *ad, const struct lookups *lookups)
+{
+    ad->options.lookups = lookups;
+}
+
 struct err admin_open(struct admin *ad, const struct admin_settings *settings, struct buf *why)
 {
     struct http_server_options o = {.bind = settings->bind.items,

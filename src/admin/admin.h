@@ -20,6 +20,7 @@
 
 struct admin;
 struct loop;
+struct lookups;
 struct queue;
 struct store;
 
@@ -28,7 +29,8 @@ struct admin_options {
     unsigned loop_count;
     struct queue *queue;
     struct store *store;
-    struct str hostname; /* of Message-IDs; copied */
+    struct str hostname;           /* of Message-IDs; copied */
+    const struct lookups *lookups; /* may come later: admin_use_lookups */
     /* Reads the configuration again. Faults and notes go to `lines`; not OK: the old one holds. */
     struct err (*reload)(void *ctx, struct buf *lines, struct when by);
     void *ctx;
@@ -37,6 +39,8 @@ struct admin_options {
 struct admin *admin_new(const struct admin_options *o);
 /* Counts events from now on: once in a process, before world_run. */
 void admin_watch(struct admin *ad);
+/* Before admin_open: what look-ups there were, for /metrics. */
+void admin_use_lookups(struct admin *ad, const struct lookups *lookups);
 /* On the home loop. */
 struct err admin_open(struct admin *ad, const struct admin_settings *settings, struct buf *why);
 void admin_close(struct admin *ad, struct when by);

@@ -3,6 +3,7 @@
  */
 #include "admin/part.h"
 #include "base/check.h"
+#include "lookup/lookup.h"
 #include "queue/queue.h"
 #include "store/parcel.h"
 #include "store/store.h"
@@ -87,6 +88,16 @@ static const struct metric store_rows[] = {
      OF_STORE(damaged)},
 };
 
+#define OF_LOOKUPS(member) offsetof(struct lookup_counts, member)
+static const struct metric lookup_rows[] = {
+    {"lookups_total", "counter", "questions of expressions to stores", OF_LOOKUPS(asked)},
+    {"lookups_cached_total", "counter", "of these, answered from the cache", OF_LOOKUPS(cached)},
+    {"lookups_joined_total", "counter", "of these, answered with an equal one", OF_LOOKUPS(joined)},
+    {"lookups_refused_total", "counter", "of these, not asked since the store is away",
+     OF_LOOKUPS(refused)},
+    {"lookups_failed_total", "counter", "of these, without an answer", OF_LOOKUPS(failed)},
+};
+
 static const struct metric depth_rows[] = {
     {"queue_slots", "gauge", "slots of the virtual queue", offsetof(struct queue_depth, slots)},
     {"queue_running", "gauge", "slots in use", offsetof(struct queue_depth, running)},
@@ -146,6 +157,11 @@ void admin_metrics(const struct http_request *r, struct http_answer *answer, str
     put_table(&answer->body, queue_rows, COUNT_OF(queue_rows), &counts);
     put_depths(&answer->body, depths, depth_count);
     put_table(&answer->body, store_rows, COUNT_OF(store_rows), &store);
+    if (ad->options.lookups != NULL) {
+        struct lookup_counts lookups = lookup_counts(ad->options.lookups);
+
+        put_table(&answer->body, lookup_rows, COUNT_OF(lookup_rows), &lookups);
+    }
     put_head(&answer->body, "parcel_bytes", "gauge", "messages in memory");
     buf_printf(&answer->body, "postyard_parcel_bytes %llu\n", (unsigned long long)parcel_bytes());
     put_events(&answer->body, ad);

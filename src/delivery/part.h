@@ -161,6 +161,7 @@ struct vigil {
     uint64_t serial;
     const bool *sent; /* the end of data of what is under way; NULL: nothing is */
     bool told, cut;
+    bool ours; /* what it waits for is a look-up of ours, not the host */
 };
 void vigil_begin(struct delivery_loop *l, struct vigil *v, struct slot *slot);
 void vigil_end(struct vigil *v);

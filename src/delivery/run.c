@@ -366,7 +366,9 @@ static void ask_host(struct run *r, const struct host *h, struct party *p, struc
     for (size_t k = 0; k < h->addr_count && !fiber_is_cancelled(); k++) {
         memset(r->tried, 0, count * sizeof *r->tried);
         while (!fiber_is_cancelled()) {
+            r->vigil.ours = true;
             party_next(r, h, &h->addrs[k], p, by);
+            r->vigil.ours = false;
             if (p->count == 0) {
                 break;
             }
@@ -447,7 +449,9 @@ static bool run_job(struct run *r, struct when by)
     if (!deliver_here(r, by)) {
         attempt(r, by);
     }
+    r->vigil.ours = true;
     results_of(j, (clock_now().ns - began.ns) / 1000, by);
+    r->vigil.ours = false;
     if (fiber_is_cancelled()) {
         if (r->vigil.cut) {
             slot_cut(slot, j->work);

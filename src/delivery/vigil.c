@@ -45,7 +45,7 @@ static void look_at(struct delivery_loop *l, struct vigil *v)
     struct when since;
     struct question *q;
 
-    if (v->told || !fiber_waits(v->fiber, &since) ||
+    if (v->told || v->ours || !fiber_waits(v->fiber, &since) ||
         clock_now().ns - since.ns < slot_slow_after_ms(v->slot) * NS_PER_MS) {
         return;
     }

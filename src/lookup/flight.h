@@ -11,8 +11,6 @@
 
 #include "lookup/part.h"
 
-#include <stdatomic.h>
-
 /* Who has a question. One that was given up before it was answered is freed at home: the asker's
  * loop may have ended by then. */
 enum question_at { QUESTION_ASKED, QUESTION_ANSWERED, QUESTION_GIVEN_UP };

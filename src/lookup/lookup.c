@@ -240,7 +240,11 @@ void lookup_close(struct lookups *l, struct when by)
 
 struct lookup_counts lookup_counts(const struct lookups *l)
 {
-    return l->counts;
+    return (struct lookup_counts){.asked = l->counts.asked,
+                                  .cached = l->counts.cached,
+                                  .joined = l->counts.joined,
+                                  .refused = l->counts.refused,
+                                  .failed = l->counts.failed};
 }
 
 /* ---- what blocks ---- */

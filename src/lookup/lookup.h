@@ -113,7 +113,11 @@ struct err lookup_ask(struct lookups *l, const struct lookup_question *q, struct
 const char *lookup_verb_name(enum lookup_verb verb); /* "key_get" */
 
 struct lookup_counts {
-    uint64_t asked, cached, joined, failed, refused; /* refused: by the breaker */
+    uint64_t asked;
+    uint64_t cached;  /* of these, answered from the cache */
+    uint64_t joined;  /* answered together with an equal one */
+    uint64_t refused; /* by the breaker */
+    uint64_t failed;  /* in whichever way, these among them */
 };
-/* On the home loop. */
+/* From any thread; not all of one instant. */
 struct lookup_counts lookup_counts(const struct lookups *l);

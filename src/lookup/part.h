@@ -16,6 +16,8 @@
 #include "lookup/settings.h"
 #include "runtime/loop.h"
 
+#include <stdatomic.h>
+
 enum {
     BREAK_FIRST_MS = 1000,
     BREAK_MAX_MS = 30 * 1000,
@@ -46,7 +48,9 @@ struct lookups {
     struct group group;      /* workers and keepers */
     unsigned blocking;       /* fibers in offload */
     struct signal unblocked; /* one of them is out again */
-    struct lookup_counts counts;
+    struct {
+        atomic_ullong asked, cached, joined, refused, failed;
+    } counts;
 };
 
 struct store {

@@ -113,6 +113,7 @@ static bool start_lookups(struct server *s)
     s->lookups = lookup_open(s->now.config, &o, WHEN_NEVER);
     s->asker = (struct asker){s->lookups, s->dns};
     queue_use_asker(s->queue, &s->asker);
+    admin_use_lookups(s->admin, s->lookups);
     return true;
 }
 

@@ -3,6 +3,7 @@ servers on the other side; and what becomes of mail while they do not answer (PY
 
 import sqlite3
 import time
+from urllib.request import urlopen
 
 import pytest
 
@@ -112,6 +113,9 @@ def test_redis_says_where_mail_goes_and_counts(yard, host, redis):
     assert redis.says("-n", "3", "GET", "route:seen") == "a@client.example"
     # At acceptance, and again while preparing; each of them once for all its strategies.
     assert redis.says("-n", "3", "GET", "route:n:b@hub.example") == "4"
+    metrics = urlopen(f"http://127.0.0.1:{yard.admin_port}/metrics", timeout=10).read().decode()
+    assert "\npostyard_lookups_total 6\n" in metrics
+    assert "postyard_lookups_cached_total 1\n" in metrics
 
 
 def test_mail_waits_while_redis_is_down_and_goes_when_it_is_back(yard, host, redis):

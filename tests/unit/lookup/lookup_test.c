@@ -190,6 +190,9 @@ static void asks_again_and_again(void)
     EXPECT_STR(ASK(COUNTER_INCR, "k"), "k!");
     EXPECT_STR(ASK(COUNTER_INCR, "k"), "k!");
     assert_int_equal(y.asked, 10);
+    assert_int_equal(lookup_counts(y.lookups).asked, 13);
+    assert_int_equal(lookup_counts(y.lookups).cached, 3);
+    assert_int_equal(lookup_counts(y.lookups).failed, 0);
 }
 
 static void answers_are_kept_for_a_while_and_counters_never(void **state)
@@ -210,6 +213,7 @@ static void asks_together(void)
     }
     ask_some(same, 10);
     assert_int_equal(y.asked, 1);
+    assert_int_equal(lookup_counts(y.lookups).joined, 9);
     for (size_t i = 0; i < 10; i++) {
         EXPECT_STR(same[i].got, "k!");
         arena_done(&same[i].a);
@@ -265,6 +269,8 @@ static void asks_the_dead(void)
     }
     assert_in_range((clock_now().ns - began.ns) / MS, 0, 100);
     assert_int_equal(y.asked, 1); /* one time-out, not one for each message */
+    assert_int_equal(lookup_counts(y.lookups).refused, 200);
+    assert_int_equal(lookup_counts(y.lookups).failed, 201);
     assert_string_equal(y.news, "r0 ");
 
     /* After a second one question probes; then it is left alone for two. */
