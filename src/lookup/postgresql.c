@@ -1,7 +1,7 @@
 /*
  * PostgreSQL by its client library, without blocking: the library says what it waits for, our loop
  * waits. It never resolves a name (addresses only) and reads no file and no environment of its own.
- * What recurses or is deep in it (authentication) runs on the big stack.
+ * What parses or goes deep in it (authentication, results) runs on the big stack.
  */
 #include "base/mem.h"
 #include "lookup/part.h"
@@ -194,20 +194,44 @@ static struct err flush(struct pg *pg, struct when by)
     return left == 0 ? ERR_OK : err_of(ERR_CLOSED);
 }
 
+struct receiving {
+    PGconn *db;
+    PGresult *result;
+    bool ok;
+};
+
+static void consume_there(void *arg)
+{
+    struct receiving *r = arg;
+
+    r->ok = PQconsumeInput(r->db) != 0;
+}
+
+static void result_there(void *arg)
+{
+    struct receiving *r = arg;
+
+    r->result = PQgetResult(r->db);
+}
+
 /* The next result; *ret NULL: there is none any more. */
 static struct err next_result(struct pg *pg, PGresult **ret, struct when by)
 {
+    struct receiving r = {.db = pg->db};
+
     while (PQisBusy(pg->db)) {
         struct err e = watch_wait(pg->watch, WANT_READ, "answer of PostgreSQL", by);
 
         if (e.code != OK) {
             return e;
         }
-        if (PQconsumeInput(pg->db) == 0) {
+        on_big_stack(consume_there, &r);
+        if (!r.ok) {
             return err_of(ERR_CLOSED);
         }
     }
-    *ret = PQgetResult(pg->db);
+    on_big_stack(result_there, &r);
+    *ret = r.result;
     return ERR_OK;
 }
 

@@ -79,7 +79,10 @@ static struct err answer(void *ctx, const struct lookup_question *q, struct aren
     if (e.code != OK) {
         return e;
     }
-    if (sim_switched(w->run, "lies") && random_below(4) == 0) {
+    if (q->verb == LOOKUP_COUNTER_INCR) {
+        host = 0; /* "to-0" counts as 0 */
+    }
+    if (host > 0 && sim_switched(w->run, "lies") && random_below(4) == 0) {
         host = HOSTS + 1 - host;
     }
     ret->rows = ret->columns = 1;
@@ -244,17 +247,22 @@ static void run(struct sim_run *r)
         .told = told,
         .lookup = {answer, &w},
         .ctx = &w,
-        .config = "server: { hostname: mx.here.example }\n"
-                  "listeners: { smtp: { bind: [\"127.0.0.1:2525\"] } }\n"
-                  "lookup: { hosts: { type: redis, address: 127.0.0.1, cache: { ttl: 0s } } }\n"
-                  "queue:\n"
-                  "  schedule: { to-1: { queue-name: remote }, to-2: { queue-name: remote } }\n"
-                  "  route:\n"
-                  "    to-1: { type: relay, address: relay-1.example }\n"
-                  "    to-2: { type: relay, address: relay-2.example }\n"
-                  "  strategy:\n"
-                  "    schedule: [ { then: \"key_get('hosts', sender_domain)\" } ]\n"
-                  "    route: [ { then: \"key_get('hosts', rcpt_domain)\" } ]\n"};
+        .config =
+            "server: { hostname: mx.here.example }\n"
+            "listeners: { smtp: { bind: [\"127.0.0.1:2525\"] } }\n"
+            "lookup: { hosts: { type: redis, address: 127.0.0.1, cache: { ttl: 0s } } }\n"
+            "queue:\n"
+            "  schedule: { to-1: { queue-name: remote }, to-2: { queue-name: remote } }\n"
+            "  route:\n"
+            "    to-1: { type: relay, address: relay-1.example }\n"
+            "    to-2: { type: relay, address: relay-2.example }\n"
+            "  strategy:\n"
+            "    schedule: [ { then: \"key_get('hosts', sender_domain)\" } ]\n"
+            "    route: [ { then: \"key_get('hosts', rcpt_domain)\" } ]\n"
+            "    connection: [ { if: \"counter_incr('hosts', rcpt_domain, 1) < 0\", use: default "
+            "}, { use: default } ]\n"
+            "    tls: [ { if: \"mx != '' && key_get('hosts', rcpt_domain) == 'x'\", use: "
+            "default }, { use: default } ]\n"};
 
     w = (struct lookups_run){.run = r, .will_stop = true};
     machine_live(&m, r, &o);
