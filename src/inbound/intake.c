@@ -73,6 +73,17 @@ static void add(struct intake *t, struct str address, uint8_t notify, struct str
     }
 }
 
+/* Whom its sender wrote to, where an alias stands for somebody else (RFC 3461 section 5.2.7): what
+ * is reported later must name an address that he knows. */
+static struct str orcpt_for(struct intake *t, const struct rcpt_args *rcpt, struct str address)
+{
+    if (rcpt->orcpt.len > 0 || rcpt->to.domain.len == 0 || str_eq(address, rcpt->to.address)) {
+        return rcpt->orcpt;
+    }
+    return arena_printf(&t->parcel->arena, "%s;%.*s", rcpt->to.is_utf8 ? "utf-8" : "rfc822",
+                        STR_ARG(rcpt->to.address));
+}
+
 void intake_rcpt(struct intake *t, const struct rcpt_args *rcpt, const struct str_list *addresses,
                  uint32_t recipients_max, struct answer *ret)
 {
@@ -85,7 +96,7 @@ void intake_rcpt(struct intake *t, const struct rcpt_args *rcpt, const struct st
         t->for_address = arena_dup(&t->parcel->arena, rcpt->to.address);
     }
     for (size_t i = 0; i < addresses->count; i++) {
-        add(t, addresses->items[i], rcpt->notify, rcpt->orcpt);
+        add(t, addresses->items[i], rcpt->notify, orcpt_for(t, rcpt, addresses->items[i]));
     }
 }
 

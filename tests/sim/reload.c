@@ -1,5 +1,5 @@
 /*
- * The configuration changes while mail waits, is ready and runs (P11, design section 10, Reload):
+ * The configuration changes while mail waits, is ready and runs (P11, Q-025, Reload of the design):
  * more slots are used at once; fewer cut nothing and let no new one start; a queue that is gone is
  * served as an orphan until it is empty; a changed route holds for all waiting mail, for what was
  * prepared under the old one too; new mail follows the new plan. Nothing is lost, tried in vain or

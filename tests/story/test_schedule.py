@@ -64,12 +64,13 @@ def test_a_delay_is_told_and_then_the_mail_is_given_up(yard):
 
 
 def test_success_is_told_where_it_was_asked_for(yard):
+    """Q-099, Q-105, Q-106, Q-109."""
     yard.start()
     with Client(yard.port) as client:
         assert "DSN" in client.says("EHLO client.example", 250).split()
-        client.says("MAIL FROM:<bob@example.org> RET=HDRS ENVID=QQ314159", 250)
+        client.says("MAIL FROM:<bob@example.org> RET=HDRS ENVID=A+2BB", 250)
         client.says("RCPT TO:<carol@example.org> NOTIFY=SUCCESS,FAILURE "
-                    "ORCPT=rfc822;carol@example.org", 250)
+                    "ORCPT=rfc822;x+2By@z.example", 250)
         client.says("RCPT TO:<dave@example.org> NOTIFY=NEVER", 250)
         client.says("DATA", 354)
         client.sends(b"Subject: asked\r\n\r\nText that is not returned.\r\n.\r\n")
@@ -79,25 +80,26 @@ def test_success_is_told_where_it_was_asked_for(yard):
     yard.wait("delivery_done", message=made["message"])
     [mail] = yard.mailbox("bob@example.org")
     _, (about_message, *about), returned = parts_of(mail)
-    assert about_message["Original-Envelope-Id"] == "QQ314159"
+    assert about_message["Original-Envelope-Id"] == "A+B"
     assert [a["Action"] for a in about] == ["delivered"]
-    assert about[0]["Original-Recipient"] == "rfc822;carol@example.org"
+    assert about[0]["Original-Recipient"] == "rfc822;x+y@z.example"
     assert "Text that is not returned" not in returned.as_string()
 
 
 def test_a_host_that_tells_itself_is_asked_to(yard, host):
-    """DSN is passed on to a host that offers it, and not reported by us (RFC 3461 section 5.2.1)."""
+    """DSN is passed on to a host that offers it, and not reported by us (RFC 3461 section 5.2.1;
+    Q-099, Q-105, Q-106; PY-16)."""
     yard.relays(("hub.example", host)).start()
     with Client(yard.port) as client:
         client.says("EHLO client.example", 250)
-        client.says("MAIL FROM:<bob@example.org> RET=FULL ENVID=E1", 250)
+        client.says("MAIL FROM:<bob@example.org> RET=FULL ENVID=A+2BB", 250)
         client.says("RCPT TO:<b@hub.example> NOTIFY=SUCCESS ORCPT=rfc822;b+2Bc@hub.example", 250)
         client.says("DATA", 354)
         client.sends(b"Subject: asked\r\n\r\nText.\r\n.\r\n")
         identity = client.hears(250).split()[-1]
     yard.wait("delivery_done", message=identity)
     [taken] = host.wait_mail(1)
-    assert "RET=FULL" in taken.mail_line and "ENVID=E1" in taken.mail_line
+    assert "RET=FULL" in taken.mail_line and "ENVID=A+2BB" in taken.mail_line
     assert "NOTIFY=SUCCESS" in taken.rcpt_lines[0]
     assert "ORCPT=rfc822;b+2Bc@hub.example" in taken.rcpt_lines[0]
     assert yard.stop() == 0
@@ -111,3 +113,28 @@ def test_a_report_that_cannot_be_delivered_ends_there(yard, host):
     yard.wait("delivery_failed", message=identity)
     yard.wait("double_bounce", message=identity)
     assert not yard.seen("report_made")
+
+
+def test_rules_see_size_and_source_at_acceptance_and_mistakes_of_names_do_no_harm(yard, host):
+    """PY-01: Q-017, Q-018. PY-46: a schedule that is computed and is none is the built-in `default`,
+    with a warning (Q-019, Q-020)."""
+    queues = ("remote", "large", "dsn", "default", "local")
+    yard.configure({"queue": {
+        "virtual": {name: {} for name in queues},
+        "schedule": {name: {"queue-name": name, "retry": ["1s"], "expire": "30s"}
+                     for name in queues if name != "default"},
+        "strategy": {"schedule": [{"if": "source == 'dsn'", "use": "dsn"},
+                                  {"if": "size > 1000000", "use": "large"},
+                                  {"if": "matches('^odd-(.+)@', rcpt)", "then": "$1"},
+                                  {"use": "remote"}]}}})
+    yard.relays(("hub.example", host)).start()
+    large = sends_mail(yard, "bob@hub.example", "b@hub.example",
+                       "Subject: large\r\n\r\n" + ("x" * 70 + "\r\n") * 30000)
+    assert yard.wait("delivery_done", message=large)["queue"] == "large"
+    odd = sends_mail(yard, "bob@hub.example", "odd-none@hub.example")
+    assert yard.wait("schedule_fallback", message=odd)["name"] == "none"
+    assert yard.wait("delivery_done", message=odd)["queue"] == "default"
+    host.answers("RCPT", "550 5.1.1 no such user", times=1)
+    refused = sends_mail(yard, "bob@hub.example", "nobody@hub.example")
+    made = yard.wait("report_made", name=refused)
+    assert yard.wait("delivery_done", message=made["message"])["queue"] == "dsn"

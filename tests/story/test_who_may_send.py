@@ -49,7 +49,10 @@ def test_aliases_lead_to_mailboxes_and_to_other_hosts(yard, host):
     done = yard.wait("delivery_done", count=3, message=sales)
     assert sorted(e["rcpt"] for e in done) == [f"{n}@example.org" for n in ("bob", "carol", "erin")]
     yard.wait("delivery_done", message=away, rcpt="dave@hub.example")
-    assert [t.recipients for t in host.wait_mail(1)] == [["dave@hub.example"]]
+    [taken] = host.wait_mail(1)
+    assert taken.recipients == ["dave@hub.example"]
+    # the sender knows the address he wrote to, and no other.
+    assert taken.rcpt_lines == ["RCPT TO:<dave@hub.example> ORCPT=rfc822;away@example.org"]
 
 
 @pytest.mark.parametrize("who", ["postmaster@example.org", "Postmaster", "abuse@example.org",

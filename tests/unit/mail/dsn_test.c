@@ -122,6 +122,7 @@ static void a_failure_is_reported_whole(void **state)
     (void)state;
 }
 
+/* */
 static void the_subject_tells_the_five_cases_apart(void **state)
 {
     static const struct {
@@ -155,6 +156,7 @@ static void the_subject_tells_the_five_cases_apart(void **state)
     (void)state;
 }
 
+/* Q-109, PY-34. */
 static void ret_and_size_decide_what_is_returned(void **state)
 {
     static const struct {
@@ -199,6 +201,7 @@ static void ret_and_size_decide_what_is_returned(void **state)
     (void)state;
 }
 
+/* a promise of when we stop trying only where time ends it. */
 static void status_and_fields_follow_the_last_result(void **state)
 {
     static const struct {

@@ -16,6 +16,7 @@ static struct recipient rcpt(const char *queue, const char *site, int64_t next)
                                         .deadline = DATE_NEVER}};
 }
 
+/* each time is a job of its own, and the earliest comes first. */
 static void recipients_with_one_future_are_one_job(void **state)
 {
     struct recipient to[RCPTS] = {rcpt("remote", "mx a", 100), rcpt("remote", "mx b", 100),

@@ -32,6 +32,7 @@ static struct rcpt_state accepted(const struct schedule *s)
     return state;
 }
 
+/* */
 static void schedule_a_tries_at_0_2_7_17_and_ends_at_20(void **state)
 {
     static const int64_t attempts[] = {0, 2 * M, 7 * M, 17 * M};
@@ -52,6 +53,7 @@ static void schedule_a_tries_at_0_2_7_17_and_ends_at_20(void **state)
     (void)state;
 }
 
+/* Q-044, PY-40. */
 static void schedule_b_ends_with_its_third_failure(void **state)
 {
     static const int64_t attempts[] = {0, 1 * S, 3 * S};
@@ -67,6 +69,7 @@ static void schedule_b_ends_with_its_third_failure(void **state)
     (void)state;
 }
 
+/* */
 static void schedule_c_tells_at_1_and_3_and_ends_at_6(void **state)
 {
     struct schedule s = make(&settings_c);
@@ -182,6 +185,7 @@ static void a_hold_and_a_deadline_stand_together(void **state)
     (void)state;
 }
 
+/* Q-057, PY-20. */
 static void one_never_tried_gets_an_attempt_after_downtime(void **state)
 {
     struct schedule s = make(&settings_a);

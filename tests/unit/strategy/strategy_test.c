@@ -316,6 +316,7 @@ static void late_lists_are_marked_and_see_the_host(void **state)
     (void)state;
 }
 
+/* PY-45 wins over falling back. */
 static void wrong_plans_are_refused(void **state)
 {
     static const struct {
@@ -379,6 +380,7 @@ static void wrong_plans_are_refused(void **state)
     (void)state;
 }
 
+/* */
 static void doubtful_plans_are_warned_about(void **state)
 {
     static const struct {
