@@ -144,12 +144,16 @@ def queue(server, load, messages):
     tally = load(mta.SERVER_PORT, 3600, {"sessions": 50, "each": 0, "size": 400, "messages": messages,
                                          "domain-count": messages // 10})
     time.sleep(20)  # last attempts, and what the load left is given back
-    result = {"queue_kib": rss_kib(server.pid), "refused": tally["refused"],
+    result = {"queued": tally["count"], "queue_kib": rss_kib(server.pid), "refused": tally["refused"],
               "queue_entry_bytes": (rss_kib(server.pid) - before) * 1024 / max(tally["count"], 1)}
     result["restart_s"] = server.restart(signal.SIGTERM)
-    time.sleep(20)
+    begin = time.monotonic() - result["restart_s"]
+    server.wait_loaded()
+    result["loaded_s"] = time.monotonic() - begin
+    time.sleep(15)
     result["restarted_kib"] = rss_kib(server.pid)
     result["recover_s"] = server.restart(signal.SIGKILL)
-    time.sleep(10)
+    server.wait_loaded()
+    time.sleep(15)
     result["recovered_kib"] = rss_kib(server.pid)
     return result

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -115,6 +116,20 @@ queue:
         self.process = self.serve()
         wait_port(SERVER_PORT, 60)
         return time.monotonic() - begin
+
+    def metric(self, name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{ADMIN_PORT}/metrics", timeout=30) as r:
+            for line in r.read().decode().splitlines():
+                if line.startswith(f"postyard_{name} "):
+                    return int(line.split()[1])
+        raise RuntimeError(f"there is no metric {name}")
+
+    def wait_loaded(self, seconds=120):
+        end = time.monotonic() + seconds
+        while self.metric("queue_loading") != 0:
+            if time.monotonic() > end:
+                raise RuntimeError("the queue does not load")
+            time.sleep(0.1)
 
     def queue(self, *words):
         return subprocess.run([self.binary, "queue", *words, "-c", self.config], check=True,

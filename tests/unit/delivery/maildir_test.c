@@ -36,6 +36,8 @@ static struct str file_of(struct arena *a, const char *folder)
     return str_make(bytes, (size_t)n);
 }
 
+/* A work for each recipient: of one with several, what is done after a while is told to the queue,
+ * and here is none. */
 static void deliver(const char *sender, const char *const *to, uint32_t count,
                     struct outcome *outcomes)
 {
@@ -44,7 +46,7 @@ static void deliver(const char *sender, const char *const *to, uint32_t count,
     struct route_settings settings = {
         .type = ROUTE_LOCAL, .deliver = DELIVER_MAILDIR, .path = str_of(root)};
     struct plan_route route = {.name = STR("local"), .settings = &settings};
-    struct work w = {.parcel = parcel_new(), .to_count = count};
+    struct work w = {.parcel = parcel_new(), .to_count = 1};
     struct job j = {.l = &l, .work = &w, .route = &route};
     struct message *m = &w.parcel->message;
 
@@ -53,15 +55,16 @@ static void deliver(const char *sender, const char *const *to, uint32_t count,
     m->sender = str_of(sender);
     m->to_count = count;
     m->to = arena_array(&w.arena, count, sizeof *m->to);
-    w.to = arena_array(&w.arena, count, sizeof *w.to);
-    j.outcomes = outcomes;
     for (uint32_t i = 0; i < count; i++) {
         m->to[i].address = str_of(to[i]);
-        w.to[i] = i;
     }
     buf_put(&w.parcel->head, STR("Subject: x\r\n\r\n.body\r\n"));
     m->size = w.parcel->head.len;
-    maildir_deliver(&j, WHEN_NEVER);
+    for (uint32_t i = 0; i < count; i++) {
+        w.to = &i;
+        j.outcomes = &outcomes[i];
+        maildir_deliver(&j, WHEN_NEVER);
+    }
     parcel_drop(w.parcel);
     arena_done(&w.arena);
 }
