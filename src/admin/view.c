@@ -94,6 +94,7 @@ static void make_rcpt(const struct message *m, uint32_t index, const struct job_
                               .site = has_job ? note->site : s->site,
                               .route = s->route,
                               .attempts = s->attempts,
+                              .notices = s->notices,
                               .next = s->next,
                               .notice = s->notice,
                               .expires = s->expires};
@@ -117,6 +118,7 @@ void view_make(const struct message *m, const struct job_note *notes, uint32_t n
                                  .authenticated_as = m->authenticated_as,
                                  .size = m->size,
                                  .priority = m->priority,
+                                 .is_trusted = m->is_trusted,
                                  .to_all = m->to_count,
                                  .to = arena_array(a, m->to_count, sizeof(*ret->to))};
     for (uint32_t i = 0; i < m->to_count; i++) {
@@ -169,6 +171,7 @@ static void write_rcpt(const struct view_rcpt *r, struct buf *out)
     json_text_if(out, "site", r->site);
     json_text_if(out, "route", r->route);
     json_number(out, "attempts", r->attempts);
+    json_number(out, "notices", r->notices);
     json_date(out, "next", r->next);
     json_date_if(out, "notice", r->notice);
     json_date_if(out, "expires", r->expires);
@@ -191,6 +194,7 @@ void view_write(const struct view_message *m, struct buf *out)
     json_number(out, "size", m->size);
     json_key(out, "priority");
     buf_printf(out, "%lld", (long long)m->priority);
+    json_bool(out, "trusted", m->is_trusted);
     json_text_if(out, "envid", m->envid);
     json_text_if(out, "client_ip", m->client_ip);
     json_text_if(out, "client_name", m->client_name);

@@ -25,7 +25,7 @@ struct view_rcpt {
     uint64_t index;
     struct str address, orcpt, status;
     struct str queue, lane, site, route; /* route: an operator's */
-    uint64_t attempts;
+    uint64_t attempts, notices;
     struct date next, notice, expires;
     bool waits; /* then the next six say why */
     struct str state, reason, says, text, by;
@@ -42,6 +42,7 @@ struct view_message {
     struct str source, sender, envid, client_ip, client_name, listener, authenticated_as;
     uint64_t size;
     int64_t priority;
+    bool is_trusted;
     struct view_rcpt *to;
     uint64_t to_count; /* shown here */
     uint64_t to_all;   /* the message has so many */

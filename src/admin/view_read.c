@@ -70,6 +70,7 @@ static void read_rcpt(const json_t *o, struct arena *a, struct view_rcpt *ret)
                               .site = text_of(o, "site", a),
                               .route = text_of(o, "route", a),
                               .attempts = number_of(o, "attempts"),
+                              .notices = number_of(o, "notices"),
                               .next = date_of(o, "next", a),
                               .notice = date_of(o, "notice", a),
                               .expires = date_of(o, "expires", a),
@@ -105,6 +106,7 @@ static bool read_message(const json_t *o, struct arena *a, struct view_message *
                                  .authenticated_as = text_of(o, "authenticated_as", a),
                                  .size = number_of(o, "size"),
                                  .priority = signed_of(o, "priority"),
+                                 .is_trusted = json_is_true(json_object_get(o, "trusted")),
                                  .to_all = number_of(o, "recipients_total"),
                                  .to_count = json_array_size(to)};
     ret->to = arena_array(a, ret->to_count, sizeof(*ret->to));

@@ -62,6 +62,10 @@ struct explanation {
 void explain_all(struct explanation *e);
 void explain_text(const struct explanation *e, struct buf *out);
 void explain_json(const struct explanation *e, struct buf *out);
+/* The objects that the strategies choose for a queued recipient, each with the line that says so,
+ * as one line of text; nothing when it waits no more. */
+struct view_message;
+void explain_queued(struct plan *p, const struct view_message *m, size_t at, struct buf *out);
 const char *explain_strategy(enum strategy which);
 /* One --answer, "key_get('a', 'b')=value"; false: *why. */
 bool explain_answer(struct explanation *e, struct str word, struct buf *why);

@@ -5,8 +5,10 @@
 #include "admin/view.h"
 #include "base/check.h"
 #include "cli/commands.h"
+#include "cli/explain.h"
 #include "cli/queue_part.h"
 #include "cli/show.h"
+#include "cli/snapshot.h"
 #include "http/local.h"
 #include "runtime/clock.h"
 
@@ -177,9 +179,36 @@ int command_show(struct queue_command *q)
     return show_each(q, show_all);
 }
 
+/* The plan of the configuration file; NULL when there is none that is good. */
+static struct plan *why_plan;
+
+static void show_why_decided(const struct view_message *m, struct date now, struct buf *out)
+{
+    show_why(m, now, out);
+    for (uint64_t i = 0; why_plan != NULL && i < m->to_count; i++) {
+        explain_queued(why_plan, m, i, out);
+    }
+}
+
 int command_why(struct queue_command *q)
 {
-    return show_each(q, show_why);
+    struct faults faults = {0};
+    struct snapshot_source source = {.is_check = true};
+    struct snapshot snapshot = {0};
+    bool is_missing;
+    int exit;
+
+    source.tables = cli_tables(&source.table_count);
+    source.path = cli_config_path(q->config, &is_missing);
+    if (!q->json && snapshot_load(&source, &faults, &snapshot)) {
+        why_plan = snapshot.plan;
+    }
+    exit = show_each(q, show_why_decided);
+    why_plan = NULL;
+    snapshot_drop(&snapshot);
+    snapshots_end();
+    faults_done(&faults);
+    return exit;
 }
 
 /* ---- count ---- */

@@ -116,3 +116,18 @@ def test_answers_of_look_ups_are_part_of_the_decision(yard):
         assert explained(yard, *words, *given)["recipients"][0]["decisions"]["route"]["name"] == name
     wrong = yard.with_config("explain", *words, "--answer", "key_gte('a', 'b')=c")
     assert wrong.returncode == 64 and "key_gte" in wrong.stderr
+
+
+def test_why_names_the_lines_that_decide(yard, host):
+    host.answers("RCPT", "451 4.7.1 Not now")
+    yard.relays(("hub.example", host)).configure(MOVES)
+    yard.start()
+    sent = yard.with_config("send", "--from", "a@b.example", "--to", "x@hub.example",
+                            "--body", "hello")
+    assert sent.returncode == 0, sent.stderr
+    message = yard.wait("delivery_deferred", attempts=2)["message"]
+    assert moved(yard) == "slow"
+    shown = yard.with_config("queue", "why", message).stdout
+    assert f"schedule slow ({yard.file}:" in shown
+    assert f"route to-hub-example ({yard.file}:" in shown
+    assert "connection default (" in shown and "tls default (" in shown
