@@ -21,6 +21,16 @@
     "    schedule: [ { if: \"source == 'dsn'\", use: dsn }, { use: remote } ]\n"                   \
     "    route: [ { if: \"source == 'dsn'\", use: hub }, { use: way } ]\n" more
 
+static unsigned count_of(struct str in, const char *text)
+{
+    unsigned n = 0;
+
+    for (size_t at; (at = str_find_str(in, str_of(text))) != STR_NONE; n++) {
+        in = str_skip(in, at + 1);
+    }
+    return n;
+}
+
 static struct row rows[] = {
     {.name = "a relay of two hosts: the first priority has it",
      .config = BY("{ type: relay, addresses: [ { address: 192.0.2.2, priority: 20 }, "
@@ -243,6 +253,51 @@ static void relays_are_told_who_we_are(void **state)
     (void)state;
 }
 
+/* Two ways to one host, under two names. */
+#define TWO_NAMES                                                                                  \
+    "queue:\n"                                                                                     \
+    "  schedule: { remote: { queue-name: remote, retry: [10s], expire: 1m } }\n"                   \
+    "  route:\n"                                                                                   \
+    "    ann: { type: relay, address: 192.0.2.1, allow-plaintext-auth: true, "                     \
+    "auth: { username: ann, secret: tea } }\n"                                                     \
+    "    bob: { type: relay, address: 192.0.2.1, allow-plaintext-auth: true, "                     \
+    "auth: { username: bob, secret: gin } }\n"                                                     \
+    "    none: { type: relay, address: 192.0.2.1 }\n"                                              \
+    "  strategy:\n"                                                                                \
+    "    schedule: [ { use: remote } ]\n"                                                          \
+    "    route: [ { if: \"rcpt_domain == 'ann.example'\", use: ann },\n"                           \
+    "             { if: \"rcpt_domain == 'bob.example'\", use: bob }, { use: none } ]\n"
+
+static void two_names_test(struct yard *y)
+{
+    struct str heard;
+
+    for (int i = 0; i < 2; i++) {
+        yard_send(y, "ann@b.example", "u@ann.example");
+        yard_wait(y, 2000);
+        yard_send(y, "bob@b.example", "u@bob.example");
+        yard_wait(y, 2000);
+        yard_send(y, "any@b.example", "u@any.example");
+        yard_wait(y, 2000);
+    }
+    heard = buf_str(&y->hosts[0].heard);
+    YARD_CHECK(y, y->hosts[0].contents == 6);
+    YARD_CHECK(y, y->hosts[0].connections == 3); /* each is used again, by its own mail */
+    YARD_CHECK(y, count_of(heard, "AUTH PLAIN AGFubgB0ZWE=\nMAIL FROM:<ann@b.example>") == 1);
+    YARD_CHECK(y, count_of(heard, "AUTH PLAIN AGJvYgBnaW4=\nMAIL FROM:<bob@b.example>") == 1);
+    YARD_CHECK(y, count_of(heard, "EHLO mx.here.example\nMAIL FROM:<any@b.example>") == 1);
+}
+
+/* P8: whose connection it is counts. */
+static void a_connection_serves_only_mail_with_its_credentials(void **state)
+{
+    struct yard_host hosts[] = {{.ip = ONE, .ehlo = "250 host/250 AUTH PLAIN"}};
+    struct yard y = {.config = TWO_NAMES, .hosts = hosts, .host_count = 1, .test = two_names_test};
+
+    yard_run(&y);
+    (void)state;
+}
+
 /* ---- programs ---- */
 
 /* Each recipient's local part is what the program ends with; what it was given is kept. */
@@ -347,16 +402,6 @@ static void programs_take_mail_and_their_exit_says_how(void **state)
        "  source-ip:\n"                                                                            \
        "    192.0.2.101: { ehlo-hostname: s1.here.example, weight: 3 }\n"                          \
        "    192.0.2.102: { ehlo-hostname: s2.here.example }\n")
-
-static unsigned count_of(struct str in, const char *text)
-{
-    unsigned n = 0;
-
-    for (size_t at; (at = str_find_str(in, str_of(text))) != STR_NONE; n++) {
-        in = str_skip(in, at + 1);
-    }
-    return n;
-}
 
 static void both_sources_test(struct yard *y)
 {
@@ -467,6 +512,37 @@ static void a_host_that_is_away_costs_one_time_out_in_five_minutes(void **state)
     (void)state;
 }
 
+/* ---- at the same time ---- */
+
+#define SIDE_BY_SIDE                                                                               \
+    "queue:\n"                                                                                     \
+    "  schedule: { remote: { queue-name: remote, retry: [10s], expire: 1m } }\n"                   \
+    "  route:\n"                                                                                   \
+    "    one: { type: relay, address: 192.0.2.1 }\n"                                               \
+    "    two: { type: relay, address: 192.0.2.2 }\n"                                               \
+    "  connection: { default: { timeout: { greeting: 10s } } }\n"                                  \
+    "  strategy:\n"                                                                                \
+    "    schedule: [ { use: remote } ]\n"                                                          \
+    "    route: [ { if: \"rcpt_domain == 'one.example'\", use: one }, { use: two } ]\n"
+
+static void parallel_test(struct yard *y)
+{
+    yard_send(y, "", "u@one.example v@two.example");
+    (void)fiber_sleep(when_after(1000), WHEN_NEVER);
+    YARD_CHECK(y, y->hosts[0].connections == 1); /* and says nothing */
+    YARD_CHECK(y, y->hosts[1].contents == 1);
+}
+
+static void recipients_with_different_hosts_do_not_wait_for_each_other(void **state)
+{
+    struct yard_host hosts[] = {{.ip = ONE, .greeting = "-"}, {.ip = TWO}};
+    struct yard y = {
+        .config = SIDE_BY_SIDE, .hosts = hosts, .host_count = 2, .test = parallel_test};
+
+    yard_run(&y);
+    (void)state;
+}
+
 /* ---- turns ---- */
 
 #define TURNS                                                                                      \
@@ -509,10 +585,12 @@ int main(void)
         cmocka_unit_test(mail_takes_the_routes),
         cmocka_unit_test(hosts_get_no_more_than_they_take),
         cmocka_unit_test(relays_are_told_who_we_are),
+        cmocka_unit_test(a_connection_serves_only_mail_with_its_credentials),
         cmocka_unit_test(programs_take_mail_and_their_exit_says_how),
         cmocka_unit_test(both_sources_are_used_each_with_its_name),
         cmocka_unit_test(a_source_that_is_missing_is_told_and_never_replaced),
         cmocka_unit_test(a_host_that_is_away_costs_one_time_out_in_five_minutes),
+        cmocka_unit_test(recipients_with_different_hosts_do_not_wait_for_each_other),
         cmocka_unit_test(a_connection_object_says_how_long_a_turn_is),
     };
 
