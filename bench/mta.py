@@ -78,7 +78,7 @@ class Postyard(Mta):
     resolver = ""
     level = "info"
 
-    def launch(self):
+    def configure(self):
         config = os.path.join(self.folder, "postyard.yaml")
         with open(config, "w") as f:
             f.write(f"""server:
@@ -102,6 +102,9 @@ queue:
     route: [ {self.route} ]
 {self.resolver}""")
         self.config = config
+
+    def launch(self):
+        self.configure()
         return self.serve()
 
     def serve(self):

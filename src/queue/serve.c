@@ -329,6 +329,7 @@ static void relax_shares(struct queue *q)
     for (uint16_t i = 0; i < q->vqueue_count; i++) {
         struct vqueue *v = q->vqueues[i];
 
+        v->is_overfull = true; /* an hour of being proven may be over */
         if (!shares_hold(&v->shares, clock_date())) {
             unblock_all(&v->due);
             unblock_all(&v->ready);

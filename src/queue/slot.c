@@ -61,11 +61,20 @@ static void tell_rest(struct queue *q, struct site *site)
     site_park(q, site);
 }
 
+/* A site is new again, so it may hold more of a ready set than a new one's share. */
+static void look_at_shares(struct queue *q)
+{
+    for (uint16_t i = 0; i < q->vqueue_count; i++) {
+        q->vqueues[i]->is_overfull = true;
+    }
+}
+
 /* The connection that ends here failed before a transaction was accepted. */
 static void note_failure(struct queue *q, struct slot *s)
 {
     struct duration_list rests = s->done ? s->done->rests : (struct duration_list){0};
 
+    look_at_shares(q);
     if (site_failed(&q->sites, s->site, str_of(s->why), rests, clock_date(),
                     (unsigned)random_below(100))) {
         tell_rest(q, s->site);
@@ -78,6 +87,7 @@ static void note_cut(struct queue *q, struct slot *s)
     struct duration_list rests = s->done ? s->done->rests : (struct duration_list){0};
     bool rested = s->site->resting;
 
+    look_at_shares(q);
     site_rest(&q->sites, s->site,
               STR("it was slow while the queue's share for slow ones was taken"), rests,
               clock_date(), (unsigned)random_below(100));
@@ -104,6 +114,9 @@ static void note_success(struct queue *q, struct slot *s)
 
     s->accepted = false;
     s->slowest_ms = 0;
+    if (!is_quick) {
+        look_at_shares(s->queue);
+    }
     if (is_quick && s->counted_new) {
         s->counted_new = false;
         shares_prove_slot(shares);
@@ -371,6 +384,7 @@ static void slow_here(struct post *p)
     struct slot *s = v->slot;
 
     s->site->proven_until = (struct date){0};
+    look_at_shares(s->queue);
     if (!s->slow) {
         s->slow = true;
         v->close = !shares_slow(&s->vqueue->shares, clock_date());
