@@ -179,6 +179,9 @@ static void converse(void *arg)
     p->server.options = (struct server_options){
         .hostname = STR("mx.example.org"),
         .size_max = 2000,
+        .extensions = OFFER_FUTURERELEASE | OFFER_DELIVERBY | OFFER_MT_PRIORITY,
+        .hold_s_max = 3600,
+        .deliver_by_s_min = 60,
         .line_bytes_max = 600,
         .errors_max = 20,
         .refusals_max = 20,
