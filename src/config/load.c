@@ -100,6 +100,36 @@ static struct filled *filled_new(struct load *l, const struct setting_table *tab
     return f;
 }
 
+/* Whether an entry stands directly below `prefix`, or leads to what does; *word: its next word. */
+static bool is_below(const struct entry *e, struct str prefix, struct str *word)
+{
+    struct str rest = e->path;
+
+    if (prefix.len > 0) {
+        if (!str_starts(rest, prefix) || rest.len <= prefix.len || rest.ptr[prefix.len] != '.') {
+            return false;
+        }
+        rest = str_skip(rest, prefix.len + 1);
+    }
+    str_cut(&rest, '.', word);
+    return e->row == NULL || e->row->type != SETTING_IS_RESERVED;
+}
+
+/* Which keys there are, when nothing resembles the one that was given. */
+static void hint_keys(struct load *l, const struct scope *s, struct str prefix)
+{
+    struct buf list BUF_LOCAL = {0};
+    struct str before = STR_EMPTY, word;
+
+    for (size_t i = 0; i < s->count; i++) {
+        if (is_below(&s->entries[i], prefix, &word) && !str_eq(word, before)) {
+            buf_printf(&list, "%s%.*s", list.len > 0 ? ", " : "", STR_ARG(word));
+            before = word;
+        }
+    }
+    fault_hint(l->faults, "the keys here are %.*s", STR_ARG(buf_str(&list)));
+}
+
 static void tell_unknown(struct load *l, const struct scope *s, struct str prefix,
                          const struct yaml_pair *pair)
 {
@@ -109,24 +139,18 @@ static void tell_unknown(struct load *l, const struct scope *s, struct str prefi
 
     for (size_t i = 0; i < s->count; i++) {
         const struct entry *e = &s->entries[i];
-        struct str rest = e->path, word;
-        size_t dot = str_rfind(rest, '.');
+        size_t dot = str_rfind(e->path, '.');
+        struct str word;
 
         if (e->row != NULL && e->row->type == SETTING_IS_RESERVED) {
             continue;
         }
-        if (dot != STR_NONE && str_eq(str_skip(rest, dot + 1), pair->key)) {
+        if (dot != STR_NONE && str_eq(str_skip(e->path, dot + 1), pair->key)) {
             elsewhere = e;
         }
-        if (prefix.len > 0) {
-            if (!str_starts(rest, prefix) || rest.len <= prefix.len ||
-                rest.ptr[prefix.len] != '.') {
-                continue;
-            }
-            rest = str_skip(rest, prefix.len + 1);
+        if (is_below(e, prefix, &word)) {
+            hint_word_try(&words, word);
         }
-        str_cut(&rest, '.', &word);
-        hint_word_try(&words, word);
     }
     fault_error(l->faults, pair->at, "unknown key \"%.*s\"", STR_ARG(str_head(path, 120)));
     if (str_find(pair->key, '.') != STR_NONE && map_get(&s->by_path, path) != NULL) {
@@ -137,6 +161,8 @@ static void tell_unknown(struct load *l, const struct scope *s, struct str prefi
         fault_hint(l->faults, "did you mean %.*s?", STR_ARG(words.best));
     } else if (elsewhere != NULL) {
         fault_hint(l->faults, "there is %.*s", STR_ARG(elsewhere->path));
+    } else {
+        hint_keys(l, s, prefix);
     }
 }
 
@@ -195,6 +221,20 @@ static void read_row(struct load *l, struct entry *e, struct str key, const stru
 static void read_objects(struct load *l, struct table_state *state, const struct yaml *node,
                          bool is_builtin);
 
+/* What begins with "old: " had its place in another version of Stalwart, and has another here. */
+static void tell_reserved(struct load *l, const struct entry *e, struct position at)
+{
+    struct str prose = str_of(e->row->prose), old = STR("old: ");
+
+    if (str_starts(prose, old)) {
+        fault_error(l->faults, at, "%.*s is an old name", STR_ARG(e->path));
+        fault_hint(l->faults, "%.*s", STR_ARG(str_skip(prose, old.len)));
+    } else {
+        fault_error(l->faults, at, "%.*s is not offered by this version (%.*s)", STR_ARG(e->path),
+                    STR_ARG(prose));
+    }
+}
+
 static void take(struct load *l, struct scope *s, struct entry *e, const struct yaml_pair *pair)
 {
     if (e->row == NULL) {
@@ -202,8 +242,7 @@ static void take(struct load *l, struct scope *s, struct entry *e, const struct 
         return;
     }
     if (e->row->type == SETTING_IS_RESERVED) {
-        fault_error(l->faults, pair->at, "%.*s is not offered by this version (%s)",
-                    STR_ARG(e->path), e->row->prose);
+        tell_reserved(l, e, pair->at);
         return;
     }
     if (e->row->type == SETTING_IS_ALIAS) {
@@ -257,6 +296,7 @@ static void fill_defaults(struct load *l, struct scope *s)
         }
         if (e->row->standard == NULL) {
             fault_error(l->faults, e->owner->at, "%.*s is required", STR_ARG(e->path));
+            fault_hint(l->faults, "%.*s: %s", STR_ARG(e->path), e->row->prose);
         } else {
             put_default(l, e);
         }
@@ -285,6 +325,10 @@ static void read_object(struct load *l, struct table_state *state, struct scope 
     if (node->kind != YAML_MAP && !yaml_is_null(node)) {
         fault_error(l->faults, node->at, "%s.%.*s must be a map of keys, not %s", table->key,
                     STR_ARG(name), yaml_kind_name(node));
+        if (map_get(&s->by_path, name) != NULL) {
+            fault_hint(l->faults, "it is a key of each: %s: { NAME: { %.*s: ... } }", table->key,
+                       STR_ARG(name));
+        }
         return;
     }
     for (size_t i = 0; i < s->count; i++) {

@@ -7,6 +7,7 @@
  *    is one unconditional expression.
  */
 #include "base/check.h"
+#include "config/condition.h"
 #include "config/hint.h"
 #include "config/value.h"
 
@@ -168,13 +169,20 @@ static bool check_order(struct value_reading *v, const struct yaml *node, const 
             fault_warn(v->faults, rules[i + 1].at,
                        "%.*s: this rule is never reached: the one in line %u has no condition",
                        STR_ARG(v->key), rules[i].at.line);
+            fault_hint(v->faults, "put it before that one, or take it away");
             return true;
         }
         for (size_t k = 0; k < i; k++) {
-            if (str_eq(rules[k].condition.text, rules[i].condition.text)) {
+            struct str before = rules[k].condition.text, here = rules[i].condition.text;
+
+            if (condition_implies(here, before)) {
                 fault_warn(v->faults, rules[i].at,
-                           "%.*s: this rule is never reached: line %u has the same condition",
-                           STR_ARG(v->key), rules[k].at.line);
+                           "%.*s: this rule is never reached: line %u has %s condition",
+                           STR_ARG(v->key), rules[k].at.line,
+                           str_eq(here, before) ? "the same" : "a wider");
+                if (!str_eq(here, before)) {
+                    fault_hint(v->faults, "put the narrower rule first");
+                }
                 break;
             }
         }

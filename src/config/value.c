@@ -15,6 +15,10 @@ bool value_wrong(struct value_reading *v, const struct yaml *node, enum setting_
 {
     fault_error(v->faults, node->at, "%.*s must be %s, not \"%.*s\"", STR_ARG(v->key),
                 value_called(type), STR_ARG(str_head(node->text, 80)));
+    if (str_find_str(node->text, STR("%{")) != STR_NONE) {
+        fault_hint(v->faults, "values are written here; secrets may be { env: NAME } or "
+                              "{ file: PATH }");
+    }
     return false;
 }
 
@@ -65,6 +69,21 @@ static bool within(struct value_reading *v, const struct setting *row, const str
     return false;
 }
 
+/* What other programs, and older YAML, take for true and false. */
+static void hint_truth(struct value_reading *v, struct str text)
+{
+    static const struct str yes[] = {STR_INIT("yes"), STR_INIT("on"), STR_INIT("1"),
+                                     STR_INIT("true")};
+    static const struct str no[] = {STR_INIT("no"), STR_INIT("off"), STR_INIT("0"),
+                                    STR_INIT("false")};
+
+    for (size_t i = 0; i < COUNT_OF(yes); i++) {
+        if (str_eq_nocase(text, yes[i]) || str_eq_nocase(text, no[i])) {
+            fault_hint(v->faults, "write %s", str_eq_nocase(text, yes[i]) ? "true" : "false");
+        }
+    }
+}
+
 static bool read_bool(struct value_reading *v, const struct setting *row, const struct yaml *node,
                       void *member)
 {
@@ -72,7 +91,9 @@ static bool read_bool(struct value_reading *v, const struct setting *row, const 
 
     (void)row;
     if (!yes && !str_eq(node->text, STR("false"))) {
-        return value_wrong(v, node, SETTING_BOOL);
+        value_wrong(v, node, SETTING_BOOL);
+        hint_truth(v, node->text);
+        return false;
     }
     memcpy(member, &yes, sizeof yes);
     return true;
@@ -84,7 +105,13 @@ static bool read_number(struct value_reading *v, const struct setting *row, cons
     int64_t n;
 
     if (!str_to_i64(node->text, &n) || (n < 0 && row->type != SETTING_I64)) {
-        return value_wrong(v, node, row->type);
+        struct str head = str_head(node->text, node->text.len > 0 ? node->text.len - 1 : 0);
+
+        value_wrong(v, node, row->type);
+        if (str_to_i64(head, &n)) { /* 50% */
+            fault_hint(v->faults, "write %.*s", STR_ARG(head));
+        }
+        return false;
     }
     if (!within(v, row, node, n)) {
         return false;
@@ -117,6 +144,11 @@ static bool units_wrong(struct value_reading *v, const struct yaml *node, enum s
                     STR_ARG(node->text));
     } else {
         value_wrong(v, node, type);
+        if (why == UNITS_UNKNOWN) {
+            fault_hint(v->faults, "the units are %s",
+                       type == SETTING_DURATION ? "ms, s, m, h, d and w"
+                                                : "B, KiB, MiB, GiB, TiB, and kB, MB, GB, TB");
+        }
     }
     return false;
 }
@@ -160,7 +192,13 @@ static bool read_rate(struct value_reading *v, const struct setting *row, const 
 
     (void)row;
     if (rate_parse(node->text, &rate.count, &rate.period_ms) != UNITS_OK) {
-        return value_wrong(v, node, SETTING_RATE);
+        uint64_t n;
+
+        value_wrong(v, node, SETTING_RATE);
+        if (str_to_u64(node->text, &n)) {
+            fault_hint(v->faults, "with a period: %.*s/1m", STR_ARG(node->text));
+        }
+        return false;
     }
     memcpy(member, &rate, sizeof rate);
     return true;

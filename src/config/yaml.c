@@ -294,7 +294,11 @@ static void tell_syntax(struct reading *r, struct fy_diag *diag)
     }
     fault_error(r->faults, where, "not YAML: %s",
                 e != NULL && e->msg != NULL ? e->msg : "cannot be read");
-    hint_syntax_at(r->faults, where);
+    if (str_find(faults_line(r->faults, where.file, where.line), '\t') != STR_NONE) {
+        fault_hint(r->faults, "indent with spaces");
+    } else {
+        hint_syntax_at(r->faults, where);
+    }
 }
 
 static bool read_events(struct reading *r, struct str text)

@@ -4,6 +4,8 @@
 #include "base/addr.h"
 #include "expr/compiler.h"
 
+enum { WORDS_SHOWN_MAX = 16 };
+
 void problem(struct compiler *c, bool is_warning, size_t at, struct str message,
              struct str suggestion)
 {
@@ -105,7 +107,7 @@ void check_unknown(struct compiler *c, size_t at, struct str name)
         problem_error(
             c, at,
             arena_printf(c->arena, "%.*s has no value yet in %s", len, name.ptr, c->scope->place),
-            STR_EMPTY);
+            STR("it has one once a host is chosen: in queue.strategy.connection and tls"));
         return;
     }
     for (size_t i = 0; i < c->scope->variable_count; i++) {
@@ -164,6 +166,19 @@ static bool is_only(unsigned kinds, unsigned of)
     return (kinds & ~of) == 0;
 }
 
+static struct str all_words(struct compiler *c, const char *const *values)
+{
+    struct str list = STR_EMPTY;
+
+    for (size_t i = 0; values[i] != NULL && i < WORDS_SHOWN_MAX; i++) {
+        if (values[i][0] != 0) {
+            list = arena_printf(c->arena, "%.*s%s'%s'", STR_ARG(list), list.len > 0 ? ", " : "",
+                                values[i]);
+        }
+    }
+    return arena_printf(c->arena, "it is one of %.*s", STR_ARG(list));
+}
+
 /* A variable that is one of few words, beside a word it never is. */
 static void check_word(struct compiler *c, const struct operand *variable,
                        const struct operand *other)
@@ -188,7 +203,7 @@ static void check_word(struct compiler *c, const struct operand *variable,
     problem_warning(c, other->at,
                     arena_printf(c->arena, "%s is never '%.*s'", v->name,
                                  (int)(word.len < 64 ? word.len : 64), word.ptr),
-                    did_you_mean(c, &n));
+                    n.best.len > 0 ? did_you_mean(c, &n) : all_words(c, v->values));
 }
 
 static struct str compare_advice(struct compiler *c, const struct operand *left,

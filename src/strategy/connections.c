@@ -37,6 +37,7 @@ static void add_sources(struct plan_full *p, struct plan_connection *c)
         if (services->is_own_address != NULL &&
             !services->is_own_address(services->ctx, &ips->items[i])) {
             fault_warn(p->faults, at, "%.*s is no address of this host", STR_ARG(shown));
+            fault_hint(p->faults, "until it is one, what would leave from it waits");
         }
         c->sources[c->source_count++] = (struct plan_source){
             .ip = ips->items[i],

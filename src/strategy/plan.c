@@ -37,21 +37,35 @@ bool plan_given(const struct plan_full *p, const void *settings, const char *key
 static bool is_wanted_schedule(const struct plan_full *p, const struct config_object *o)
 {
     return !o->is_builtin || !p->lists[STRATEGY_SCHEDULE].names_are_known ||
-           str_eq(o->name, STR("default")) || map_get(&p->named, o->name) != NULL;
+           str_eq(o->name, STR("default")) ||
+           map_get(&p->lists[STRATEGY_SCHEDULE].named, o->name) != NULL;
 }
 
-/* The notices that come too late to be sent. */
+/* When the last attempt of a schedule that counts attempts is due, if each fails at once. */
+static int64_t last_attempt_ms(const struct schedule_settings *set)
+{
+    int64_t sum = 0;
+
+    for (uint32_t i = 0; set->retry.count > 0 && i + 1 < set->max_attempts; i++) {
+        sum += set->retry.items[i < set->retry.count ? i : set->retry.count - 1];
+    }
+    return sum;
+}
+
+/* The notices that come too late to be sent. Attempts take time of their own, so where attempts are
+ * counted only what is twice too late is told. */
 static void check_notify(struct plan_full *p, const struct schedule *s)
 {
     const struct schedule_settings *set = s->settings;
-    int64_t at = 0;
+    bool counts = s->expire_ms == 0;
+    int64_t at = 0, end = counts ? 2 * last_attempt_ms(set) : s->expire_ms;
 
-    for (size_t i = 0; s->expire_ms > 0 && i < set->notify.count; i++) {
+    for (size_t i = 0; i < set->notify.count; i++) {
         at = set->notify_mode == NOTIFY_RELATIVE ? at + set->notify.items[i] : set->notify.items[i];
-        if (at >= s->expire_ms) {
+        if (at >= end) {
             fault_warn(p->faults, plan_where(p, set, "notify"),
-                       "queue.schedule.%.*s: notice %zu is never sent: the mail expires before",
-                       STR_ARG(s->name), i + 1);
+                       "queue.schedule.%.*s: notice %zu is never sent: the mail %s before",
+                       STR_ARG(s->name), i + 1, counts ? "has had all its attempts" : "expires");
             if (set->notify_mode == NOTIFY_RELATIVE && i > 0) {
                 fault_hint(p->faults, "each notice counts from the one before; notify-mode: "
                                       "absolute counts from acceptance");
@@ -69,13 +83,21 @@ static void check_schedule(struct plan_full *p, struct schedule *s)
         fault_error(p->faults, plan_where(p, set, "max-attempts"),
                     "queue.schedule.%.*s: expire and max-attempts exclude each other",
                     STR_ARG(s->name));
+        fault_hint(p->faults, "keep the one by which mail is to be given up");
     }
     if (set->retry.count == 0) {
         fault_error(p->faults, plan_where(p, set, "retry"), "queue.schedule.%.*s: retry is empty",
                     STR_ARG(s->name));
+        fault_hint(p->faults, "for instance retry: [5m, 30m, 2h]; to try once, max-attempts: 1");
     }
     s->attempts_max = (uint16_t)set->max_attempts;
     s->expire_ms = set->max_attempts > 0 ? 0 : set->expire_ms > 0 ? set->expire_ms : EXPIRE_MS;
+    if (s->expire_ms > 0 && set->retry.count > 0 && set->retry.items[0] >= s->expire_ms) {
+        fault_warn(p->faults, plan_where(p, set, "retry"),
+                   "queue.schedule.%.*s: there is no second attempt: the mail expires before",
+                   STR_ARG(s->name));
+        fault_hint(p->faults, "make the first wait shorter than expire");
+    }
     check_notify(p, s);
 }
 
@@ -128,6 +150,10 @@ static void add_queues(struct plan_full *p)
         }
         if (!wanted) {
             fault_warn(p->faults, objects[i].at, "no schedule leads to queue.virtual.%.*s",
+                       STR_ARG(objects[i].name));
+            fault_hint(p->faults,
+                       "queue.schedule: { NAME: { queue-name: %.*s } }, and a rule that "
+                       "uses NAME",
                        STR_ARG(objects[i].name));
         }
         if (set->concurrency < CLASSES_SLOTS_MIN) {
@@ -196,6 +222,26 @@ static void add_tls(struct plan_full *p)
     }
 }
 
+/* What is declared and never chosen was meant for something: a rule is missing or misspelt. What
+ * is built in needs no rule; and where a rule is wrong, that has been told. */
+static void check_named(struct plan_full *p, const struct plan_list *list)
+{
+    size_t count;
+    const struct config_object *objects = config_objects(p->config, list->table, &count);
+
+    for (size_t i = 0; p->faults->errors == 0 && list->names_are_known && i < count; i++) {
+        bool is_spare = objects[i].is_builtin || str_eq(objects[i].name, STR("default"));
+
+        if (!is_spare && map_get(&list->named, objects[i].name) == NULL) {
+            fault_warn(p->faults, objects[i].at, "no rule of queue.strategy.%s leads to %s.%.*s",
+                       list->table->key + strlen("queue."), list->table->key,
+                       STR_ARG(objects[i].name));
+            fault_hint(p->faults, "add a rule that says use: %.*s, or take it away",
+                       STR_ARG(objects[i].name));
+        }
+    }
+}
+
 /* What `use` names, now that the objects stand. */
 static void link_rules(struct plan_full *p)
 {
@@ -237,7 +283,10 @@ struct plan *strategy_compile(struct config *cfg, const struct strategy_services
     plan_add_routes(p);
     plan_add_connections(p);
     add_tls(p);
-    map_done(&p->named);
+    for (unsigned i = 0; i < STRATEGY_COUNT; i++) {
+        check_named(p, &p->lists[i]);
+        map_done(&p->lists[i].named);
+    }
     p->faults = NULL;
     if (faults->errors > 0) {
         plan_give(&p->plan);

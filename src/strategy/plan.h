@@ -22,6 +22,7 @@ struct plan_list {
     bool is_late, asks;
     bool names_are_known; /* no rule computes a name that the load cannot list */
     struct map objects;   /* name -> object */
+    struct map named;     /* while compiling: the objects that a rule names */
     const struct setting_table *table;
 };
 
@@ -33,7 +34,6 @@ struct plan_full {
     struct config *config;
     const struct strategy_services *services;
     struct faults *faults; /* while compiling */
-    struct map named;      /* while compiling: schedules that a rule names */
     _Atomic uint64_t references;
 };
 

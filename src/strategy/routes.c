@@ -91,6 +91,7 @@ static void check_needs(struct plan_full *p, const struct plan_route *r)
     if (set->type == ROUTE_LOCAL && set->deliver == DELIVER_MAILDIR && set->path.len == 0) {
         fault_error(p->faults, r->at, "queue.route.%.*s: deliver: maildir needs a path",
                     STR_ARG(r->name));
+        fault_hint(p->faults, "path: the folder of mailboxes, such as /var/mail");
     }
     if (set->type == ROUTE_LOCAL && set->deliver == DELIVER_PIPE && set->command.count == 0) {
         fault_error(p->faults, r->at, "queue.route.%.*s: deliver: pipe needs a command",
@@ -101,6 +102,7 @@ static void check_needs(struct plan_full *p, const struct plan_route *r)
         set->addresses.count == 0) {
         fault_error(p->faults, r->at, "queue.route.%.*s: type %s needs an address",
                     STR_ARG(r->name), types[set->type]);
+        fault_hint(p->faults, "address: a host name or an IP address");
     }
     if (set->address.len > 0 && set->addresses.count > 0) {
         fault_error(p->faults, plan_where(p, set, "addresses"),
@@ -123,6 +125,7 @@ static void check_tls(struct plan_full *p, const struct plan_route *r)
                        "queue.route.%.*s: port %u speaks STARTTLS, probably, not TLS from the "
                        "first byte",
                        STR_ARG(r->name), port);
+            fault_hint(p->faults, "tls: { implicit: false }, or port: 465");
             return;
         }
     }

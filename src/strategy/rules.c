@@ -4,6 +4,8 @@
 #include "strategy/ask.h"
 #include "strategy/plan.h"
 
+enum { SHOWN_MAX = 8 };
+
 struct compiling {
     struct plan_full *p;
     enum strategy which;
@@ -15,16 +17,25 @@ void plan_no_object(struct plan_full *p, const struct setting_table *table, stru
                     struct position at, const char *where)
 {
     struct hint_words near = {.given = name};
+    struct buf there BUF_LOCAL = {0};
     size_t count;
     const struct config_object *objects = config_objects(p->config, table, &count);
 
     for (size_t i = 0; i < count; i++) {
         hint_word_try(&near, objects[i].name);
+        if (i < SHOWN_MAX) {
+            buf_printf(&there, "%s%.*s", i > 0 ? ", " : "", STR_ARG(objects[i].name));
+        }
     }
     fault_error(p->faults, at, "%s: there is no %s.%.*s", where, table->key,
                 STR_ARG(str_head(name, 80)));
     if (hint_word_found(&near)) {
         fault_hint(p->faults, "did you mean %.*s?", STR_ARG(near.best));
+    } else if (count == 0) {
+        fault_hint(p->faults, "declare it: %s has nothing yet", table->key);
+    } else {
+        fault_hint(p->faults, "declare it, or name one that is there: %.*s%s",
+                   STR_ARG(buf_str(&there)), count > SHOWN_MAX ? ", ..." : "");
     }
 }
 
@@ -131,8 +142,8 @@ static void note_name(struct compiling *c, struct str name, struct position at)
 
     if (object == NULL) {
         plan_no_object(c->p, list->table, name, at, c->scope.place);
-    } else if (c->which == STRATEGY_SCHEDULE) {
-        map_put(&c->p->named, object->name, c->p);
+    } else {
+        map_put(&c->p->lists[c->which].named, object->name, c->p);
     }
 }
 
@@ -196,12 +207,35 @@ static void check_constant(struct compiling *c, const struct rule *rules, size_t
     }
 }
 
+/* The names that queue_name can have are those of the queues, and none at acceptance. */
+static void know_queues(struct compiling *c)
+{
+    struct arena *a = &c->p->arena;
+    struct expr_variable *variables = arena_array(a, c->scope.variable_count, sizeof *variables);
+    size_t count;
+    const struct config_object *o = config_objects(c->p->config, &virtual_table, &count);
+    const char **names = arena_array(a, count + 2, sizeof *names);
+
+    for (size_t i = 0; i < count; i++) {
+        names[i] = arena_printf(a, "%.*s%c", STR_ARG(o[i].name), 0).ptr;
+    }
+    names[count] = "";
+    for (size_t i = 0; i < c->scope.variable_count; i++) {
+        variables[i] = c->scope.variables[i];
+        if (str_eq(str_of(variables[i].name), STR("queue_name"))) {
+            variables[i].values = names;
+        }
+    }
+    c->scope.variables = variables;
+}
+
 void plan_compile_list(struct plan_full *p, enum strategy which, const struct rules *rules)
 {
     struct plan_list *list = &p->lists[which];
     struct compiling c = {.p = p, .which = which, .groups = -1};
 
     strategy_scope(which, p->services, &c.scope);
+    know_queues(&c);
     list->names_are_known = true;
     list->rules = arena_array(&p->arena, rules->count + 1, sizeof *list->rules);
     for (size_t i = 0; i < rules->count; i++) {

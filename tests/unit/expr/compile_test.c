@@ -178,7 +178,8 @@ static void a_variable_without_a_value_here_says_so(void **state)
     early.place = "queue.strategy.route";
     early.present = ~(1ull << V_mx);
     EXPECT_STR(complaints(&early, EXPR_WANTS_BOOL, "mx == 'x'", &a),
-               "error 1:1 mx has no value yet in queue.strategy.route\n");
+               "error 1:1 mx has no value yet in queue.strategy.route (it has one once a host is "
+               "chosen: in queue.strategy.connection and tls)\n");
     early.services = NULL;
     EXPECT_STR(complaints(&early, EXPR_WANTS_BOOL, "hash(sender, 'md5') == 'x'", &a),
                "error 1:1 hash cannot be asked in queue.strategy.route: what answers it is not "

@@ -1,0 +1,106 @@
+#include "config/condition.h"
+
+/* Cuts the part before the first `op` ("&&" or "||") that stands outside of quotes and brackets. */
+static bool cut(struct str *rest, struct str op, struct str *part)
+{
+    struct str s = *rest;
+    int depth = 0;
+    char quote = 0;
+
+    if (s.ptr == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+
+        if (quote != 0) {
+            i += c == '\\';
+            quote = c == quote ? 0 : quote;
+        } else if (c == '\'' || c == '"') {
+            quote = c;
+        } else if (c == '(' || c == '[') {
+            depth++;
+        } else if (c == ')' || c == ']') {
+            depth--;
+        } else if (depth == 0 && str_starts(str_skip(s, i), op)) {
+            *part = str_trim_ws(str_head(s, i));
+            *rest = str_skip(s, i + op.len);
+            return true;
+        }
+    }
+    *part = str_trim_ws(s);
+    *rest = (struct str){0};
+    return true;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The same but for blanks outside of quotes. */
+static bool is_same(struct str a, struct str b)
+{
+    size_t i = 0, k = 0;
+    char quote = 0;
+
+    for (;; i++, k++) {
+        while (quote == 0 && i < a.len && is_blank(a.ptr[i])) {
+            i++;
+        }
+        while (quote == 0 && k < b.len && is_blank(b.ptr[k])) {
+            k++;
+        }
+        if (i >= a.len || k >= b.len) {
+            return i >= a.len && k >= b.len;
+        }
+        if (a.ptr[i] != b.ptr[k]) {
+            return false;
+        }
+        if (quote != 0) {
+            quote = a.ptr[i] == quote ? 0 : quote;
+        } else if (a.ptr[i] == '\'' || a.ptr[i] == '"') {
+            quote = a.ptr[i];
+        }
+    }
+}
+
+/* Whether all that `wide` asks for is among what `narrow` asks for; both without `||`. */
+static bool asks_for_all(struct str narrow, struct str wide)
+{
+    struct str wanted, given;
+
+    while (cut(&wide, STR("&&"), &wanted)) {
+        struct str rest = narrow;
+        bool found = false;
+
+        while (!found && cut(&rest, STR("&&"), &given)) {
+            found = is_same(given, wanted);
+        }
+        if (!found) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool condition_implies(struct str narrow, struct str wide)
+{
+    struct str alternative, other;
+
+    if (str_find_str(narrow, STR("counter_incr")) != STR_NONE) {
+        return false;
+    }
+    while (cut(&narrow, STR("||"), &alternative)) {
+        struct str rest = wide;
+        bool found = false;
+
+        while (!found && cut(&rest, STR("||"), &other)) {
+            found = asks_for_all(alternative, other);
+        }
+        if (!found) {
+            return false;
+        }
+    }
+    return true;
+}
