@@ -59,10 +59,10 @@ struct site *site_take(struct sites *s, struct str name)
         s->slab.item = sizeof *site;
         site = slab_take(&s->slab);
         site->name = site->near;
-        if (name.len < sizeof site->near) {
-            memcpy(site->near, name.ptr, name.len); /* zeroed behind it */
-        } else {
+        if (name.len >= sizeof site->near) {
             site->name = mem_dup_z(name.ptr, name.len);
+        } else if (name.len > 0) {                  /* none yet: its route is not known */
+            memcpy(site->near, name.ptr, name.len); /* zeroed behind it */
         }
         site->proven_until = recall(s, name);
         list_init(&site->berths);

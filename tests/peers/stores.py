@@ -64,7 +64,8 @@ class Redis(Store):
 
     def start(self):
         return self.run("redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save",
-                        "", "--requirepass", self.password, "--dir", str(self.folder))
+                        "", "--requirepass", self.password, "--dir", str(self.folder),
+                        "--unixsocket", str(self.folder / "socket"))
 
     def says(self, *words):
         return subprocess.run(["redis-cli", "-p", str(self.port), "-a", self.password,

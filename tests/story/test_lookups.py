@@ -256,6 +256,21 @@ def test_postgresql_that_is_away_or_restarted(yard, host):
         assert yard.wait("job_waits", message=identity)["reason"] == "strategy"
 
 
+def test_local_sockets_do_as_well_and_a_password_out_of_a_file(yard, host, redis, postgresql):
+    redis.says("-n", "3", "SET", "route:hub.example", "hub")
+    secret = yard.folder / "secret"
+    secret.write_text(redis.password + "\n")
+    there = by_redis(redis, socket=str(redis.folder / "socket"), password={"file": str(secret)})
+    there["tables"] = by_postgresql(postgresql, socket=str(postgresql.folder))["routes"]
+    for store in there.values():
+        del store["address"]
+    del there["routes"]["port"]
+    asks(yard, host, "key_exists('routes', rcpt_domain) && "
+                     "sql_query('tables', 'SELECT hub FROM routes WHERE domain = $1', rcpt_domain) "
+                     "== 'hub'", there).start()
+    goes_to(yard, host)
+
+
 # ---- names ----
 
 def test_the_domain_name_system_is_asked(yard, host):
