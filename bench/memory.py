@@ -125,6 +125,7 @@ def burst(server, sink, load):
 def no_names():
     """A name server that answers SERVFAIL to all: an attempt ends at once, and the message waits."""
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE: silence is not what is meant
     s.bind(("127.0.0.1", mta.NAMES_PORT))
 
     def answers():

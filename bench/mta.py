@@ -153,7 +153,7 @@ class PostyardQueueing(Postyard):
     """No name can be looked up, so each message is tried once and waits, at its domain's site."""
     route = "{ use: mx }"
     retry = "12h"
-    resolver = f'resolver: {{ servers: ["127.0.0.1:{NAMES_PORT}"], timeout: 200ms }}\n'
+    resolver = f'resolver: {{ servers: ["127.0.0.1:{NAMES_PORT}"], timeout: 1s }}\n'
     level = "warn"
 
 

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SLAB_BLOCK_BYTES = 128 * 1024, SLAB_ITEM_MAX = 4096 };
+enum { SLAB_BLOCK_BYTES = 128 * 1024, SLAB_ITEM_MAX = 16 * 1024 };
 
 struct slab_block;
 

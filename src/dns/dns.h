@@ -32,7 +32,9 @@ enum {
     DNS_NAME_MAX = 253,
     DNS_RECORDS_MAX = 256,
     DNS_TEXT_MAX = 4096,
-    DNS_QUESTIONS_MAX = 20000,
+    /* The library keeps 32 KiB for each that is not answered, also for those that were given up: it
+     * asks on, for minutes when name servers are silent. */
+    DNS_QUESTIONS_MAX = 4000,
 };
 
 enum dns_type {

@@ -25,6 +25,8 @@ static const struct {
     {"unblock-lan-zones:", "yes"},     /* reverse zones of private networks may exist here */
     {"infra-host-ttl:", "60"},         /* forget soon that a server was away ... */
     {"infra-keep-probing:", "yes"},    /* ... and keep asking it meanwhile */
+    {"infra-cache-max-rtt:",
+     "10000"}, /* a question to silent servers ends, and with it its memory */
     {"module-config:", "validator iterator"},
 };
 

@@ -78,6 +78,12 @@ struct entry *index_after(const struct index *x, uint64_t id)
     return chunk < x->chunk_count ? &x->chunks[chunk]->entries[at] : NULL;
 }
 
+static struct index_chunk *chunk_new(struct index *x)
+{
+    x->slab.item = sizeof(struct index_chunk);
+    return slab_take(&x->slab);
+}
+
 static void insert_chunk(struct index *x, uint32_t at, struct index_chunk *c)
 {
     if (x->chunk_count == x->chunk_size) {
@@ -94,7 +100,7 @@ static void insert_chunk(struct index *x, uint32_t at, struct index_chunk *c)
 static void split(struct index *x, uint32_t chunk, bool at_end)
 {
     struct index_chunk *c = x->chunks[chunk];
-    struct index_chunk *behind = MEM_NEW(struct index_chunk);
+    struct index_chunk *behind = chunk_new(x);
     uint32_t keep = at_end ? c->count : c->count / 2;
 
     behind->count = c->count - keep;
@@ -111,7 +117,7 @@ struct entry *index_add(struct index *x, uint64_t id, uint32_t to_count)
 
     must(to_count > 0);
     if (x->chunk_count == 0) {
-        insert_chunk(x, 0, MEM_NEW(struct index_chunk));
+        insert_chunk(x, 0, chunk_new(x));
     }
     chunk = chunk_of(x, id);
     at = place_in(x->chunks[chunk], id);
@@ -155,7 +161,7 @@ void index_remove(struct index *x, uint64_t id)
     x->count--;
     memmove(&c->entries[at], &c->entries[at + 1], (c->count - at) * sizeof c->entries[0]);
     if (c->count == 0) {
-        mem_free(c);
+        slab_give(&x->slab, c);
         x->chunk_count--;
         memmove(&x->chunks[chunk], &x->chunks[chunk + 1],
                 (x->chunk_count - chunk) * sizeof *x->chunks);
@@ -165,7 +171,7 @@ void index_remove(struct index *x, uint64_t id)
 
         memcpy(&c->entries[c->count], behind->entries, behind->count * sizeof c->entries[0]);
         c->count += behind->count;
-        mem_free(behind);
+        slab_give(&x->slab, behind);
         x->chunk_count--;
         memmove(&x->chunks[chunk + 1], &x->chunks[chunk + 2],
                 (x->chunk_count - chunk - 1) * sizeof *x->chunks);
@@ -178,8 +184,9 @@ void index_done(struct index *x)
         for (uint32_t k = 0; k < x->chunks[i]->count; k++) {
             entry_done(&x->chunks[i]->entries[k]);
         }
-        mem_free(x->chunks[i]);
+        slab_give(&x->slab, x->chunks[i]);
     }
     mem_free(x->chunks);
+    slab_done(&x->slab);
     *x = (struct index){0};
 }

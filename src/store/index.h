@@ -10,6 +10,8 @@
  */
 #pragma once
 
+#include "base/slab.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,6 +54,7 @@ static inline struct slot *entry_slots(struct entry *e)
 struct index_chunk;
 
 struct index {
+    struct slab slab; /* of chunks */
     struct index_chunk **chunks;
     uint32_t chunk_count, chunk_size;
     uint64_t count;
