@@ -34,7 +34,10 @@ static void note_one(struct job *j, const struct recipient *r, struct rcpt_state
         note_held(m, r, now, s);
         return;
     }
-    if (schedule_verdict(s, now, false) == SCHEDULE_OVER) {
+    if (schedule_verdict(s, now, j->work->was_limited) == SCHEDULE_OVER) {
+        if (j->work->was_limited && s->attempts == 0) {
+            s->last = limited_result(STR_EMPTY, &j->work->arena);
+        }
         state_fail(m, r, s);
         j->l->failed++;
         return;

@@ -37,7 +37,8 @@ struct delivery_loop {
     uint64_t run_serial;
     struct shunned shunned[SHUNNED_MAX]; /* could not be spoken to lately */
     uint32_t shunned_count;
-    bool is_watching;                            /* the fiber that looks for slow ones lives */
+    struct when limiter_told; /* a limiter whose match gave no value is told once a minute */
+    bool is_watching;         /* the fiber that looks for slow ones lives */
     struct tls_client *opportunistic, *verified; /* made when first wanted */
     atomic_ullong connections, reuses, transactions, delivered, deferred, failed, idle_now;
 };
@@ -114,6 +115,9 @@ struct job {
     const struct plan_connection **connections;
     const struct plan_tls **tls;
     struct outcome *outcomes;
+    struct date
+        limited_until; /* a limit kept a host from being connected to; limited_by names it */
+    struct str limited_by;
     bool *recorded; /* by results_part: their ends are the queue's already; NULL: none */
 };
 
@@ -181,6 +185,11 @@ void state_fail(const struct message *m, const struct recipient *r, struct rcpt_
 /* NULL: the fiber was cancelled while a look-up was waited for. */
 const struct schedule *schedule_of(struct job *j, const struct recipient *r, struct asking *k,
                                    struct when by);
+
+/* limits.c: fills work->limits. */
+void job_limits(struct job *j);
+/* What is stored of a recipient that a limit held back; no limiter: to the end of its time. */
+struct last_result limited_result(struct str limiter, struct arena *a);
 
 /* note.c: as in prepare.c. */
 bool note_at_once(struct job *j);

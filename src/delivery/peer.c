@@ -357,8 +357,8 @@ struct peer_link *peer_take(struct delivery_loop *l, const struct peer *key)
 void peer_end(struct delivery_loop *l, struct peer_link *k)
 {
     client_quit(&k->client);
+    limits_disconnect(l, &k->limits);
     link_free(k);
-    (void)l;
 }
 
 void peer_end_all(struct delivery_loop *l)

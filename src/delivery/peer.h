@@ -38,8 +38,15 @@ struct peer {
     struct plan *plan; /* both are from; a link holds a reference */
 };
 
+/* What limits count a connection by. */
+struct link_limits {
+    struct limit_key *keys;
+    uint32_t count;
+};
+
 struct peer_link {
     struct client client;
+    struct link_limits limits;
     struct peer key;
     bool is_used; /* it has served a transaction */
     bool is_warm; /* known to be alive: its last reply came just now */
@@ -47,6 +54,10 @@ struct peer_link {
     struct link link;
     struct arena arena;
 };
+
+/* limits.c */
+void link_limits_copy(struct link_limits *ret, const struct link_limits *from, struct arena *a);
+void limits_disconnect(struct delivery_loop *l, const struct link_limits *limits);
 
 /* Whether this link, which is in use, would do for that key. */
 bool peer_serves(const struct peer_link *k, const struct peer *key);

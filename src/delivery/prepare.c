@@ -152,6 +152,7 @@ static void answer_ready(struct job *j)
         w->turn_messages = j->connections[0]->settings->turn_messages;
         w->turn_ms = j->connections[0]->settings->turn_ms;
     }
+    job_limits(j);
     queue_prepared(w, PREPARED_READY, site, WAIT_NO_SLOT, DATE_NEVER, STR_EMPTY);
 }
 

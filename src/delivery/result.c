@@ -199,6 +199,11 @@ static struct rcpt_state result_of(struct job *j, uint32_t i, struct date now, i
     if (o->kind == OUTCOME_NONE && fiber_is_cancelled()) {
         return s; /* cut short: all is as it was before */
     }
+    if (o->kind == OUTCOME_NONE && j->limited_until.ms > 0) {
+        s.next = j->limited_until;
+        s.last = limited_result(j->limited_by, &j->work->arena);
+        return s;
+    }
     if (o->kind == OUTCOME_NONE) {
         s.next = date_add(now, NOT_ASKED_WAIT_MS);
         return s;

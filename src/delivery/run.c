@@ -219,7 +219,17 @@ static struct peer_link *link_for(struct run *r, const struct peer *key, const s
     put_away(r);
     r->link = peer_take(r->l, key);
     if (r->link == NULL) {
+        struct link_limits limits;
+
+        if (!limits_let_connect(r, key, p->at[0], &limits, by)) {
+            return NULL; /* other addresses and hosts are asked */
+        }
         r->link = peer_open(r->l, key, &j->work->arena, &why, &next_host, by);
+        if (r->link != NULL) {
+            link_limits_copy(&r->link->limits, &limits, &r->link->arena);
+        } else {
+            limits_disconnect(r->l, &limits);
+        }
     }
     if (r->link == NULL) {
         r->why = why.is_ours ? r->why : why.text;

@@ -24,6 +24,11 @@ void run_fill_rcpt(const struct recipient *from, struct client_rcpt *to);
 /* What this host can never do for a recipient is an outcome before a word is said: true then. */
 bool run_is_lacking(struct run *r, struct client_mail *m, uint32_t at, struct client_rcpt *one);
 
+/* limits.c: whether the limits on connections let one be opened for recipient `to`. False: the job
+ * remembers until when. What they counted is in *ret, and given back when the connection ends. */
+bool limits_let_connect(struct run *r, const struct peer *key, uint32_t to, struct link_limits *ret,
+                        struct when by);
+
 enum spoken { SPOKEN, SPOKEN_TO_THE_DEAD };
 
 /* `at`: positions in the job of the mail's recipients. */

@@ -54,35 +54,45 @@ static struct when ready_at(const struct limits *l, const struct limit_bucket *b
 
 /* ---- buckets ---- */
 
-static struct str key_of(struct limits *l, struct str rule, struct str values)
+static const struct limit_rule *rule_of(const struct limits *l, struct str name)
 {
-    buf_clear(&l->key);
-    buf_put(&l->key, rule);
-    buf_byte(&l->key, '\0');
-    buf_put(&l->key, values);
-    return buf_str(&l->key);
+    for (uint32_t i = 0; i < l->rule_count; i++) {
+        if (str_eq(l->rules[i].name, name)) {
+            return &l->rules[i];
+        }
+    }
+    return NULL;
 }
 
 static struct limit_bucket *find(struct limits *l, const struct limit_key *k)
 {
-    return map_get(&l->buckets, key_of(l, l->rules[k->rule].name, k->values));
+    buf_clear(&l->key);
+    buf_put(&l->key, k->rule);
+    buf_byte(&l->key, '\0');
+    buf_put(&l->key, k->values);
+    return map_get(&l->buckets, buf_str(&l->key));
 }
 
-/* NULL: there are too many. */
+/* NULL: there are too many, or the rule is gone. */
 static struct limit_bucket *find_or_make(struct limits *l, const struct limit_key *k)
 {
     struct limit_bucket *b = find(l, k);
+    const struct limit_rule *rule = rule_of(l, k->rule);
     struct str key = buf_str(&l->key);
     char *bytes;
 
-    if (b != NULL || l->buckets.count >= LIMIT_BUCKETS_MAX) {
+    if (b != NULL || rule == NULL) {
         return b;
+    }
+    if (l->buckets.count >= LIMIT_BUCKETS_MAX) {
+        l->uncounted++;
+        return NULL;
     }
     b = mem_alloc(sizeof *b + key.len);
     bytes = (char *)(b + 1);
     memcpy(bytes, key.ptr, key.len);
     b->key = str_make(bytes, key.len);
-    b->rule = k->rule;
+    b->rule = (uint32_t)(rule - l->rules);
     list_init(&b->lines);
     map_put(&l->buckets, b->key, b);
     return b;
@@ -137,30 +147,26 @@ bool limits_take(struct limits *l, const struct limit_key *keys, uint32_t count,
 
         if (b != NULL &&
             (is_full(l, b) || ready_at(l, b, now).ns > now.ns || (b->waiting > 0 && !was_called))) {
-            *ret = (struct limit_refusal){keys[i].rule, turn_at(l, b, now)};
+            *ret = (struct limit_refusal){i, turn_at(l, b, now)};
             return false;
         }
     }
     for (uint32_t i = 0; i < count; i++) {
         struct limit_bucket *b = find_or_make(l, &keys[i]);
 
-        if (b == NULL) {
-            l->uncounted++;
-            continue;
+        if (b != NULL) {
+            bucket_take(&b->tokens, &l->rules[b->rule].rate, now);
+            b->at_work += l->rules[b->rule].concurrency > 0;
+            arm(l, b, now);
         }
-        bucket_take(&b->tokens, &l->rules[b->rule].rate, now);
-        b->at_work += l->rules[b->rule].concurrency > 0;
-        arm(l, b, now);
     }
     return true;
 }
 
-void limits_give(struct limits *l, const struct limit_rule *rules, const struct limit_key *keys,
-                 uint32_t count, struct when now)
+void limits_give(struct limits *l, const struct limit_key *keys, uint32_t count, struct when now)
 {
     for (uint32_t i = 0; i < count; i++) {
-        struct limit_bucket *b = map_get(&l->buckets,
-                                         key_of(l, rules[keys[i].rule].name, keys[i].values));
+        struct limit_bucket *b = find(l, &keys[i]);
 
         if (b != NULL && b->at_work > 0) {
             b->at_work--;

@@ -36,14 +36,14 @@ void limits_free(struct limits *l);
  * at another are called by limits_next. */
 void limits_use(struct limits *l, const struct limit_rule *rules, uint32_t count);
 
-/* A rule by its place in limits_use, and the values that are counted, as one text. */
+/* A rule, and the values that are counted, as one text. A rule that is gone limits nothing. */
 struct limit_key {
-    uint32_t rule;
+    struct str rule;
     struct str values;
 };
 
 struct limit_refusal {
-    uint32_t rule;
+    uint32_t key;      /* which of those asked for */
     struct when until; /* about; WHEN_NEVER: when something that is at work ends */
 };
 
@@ -51,9 +51,8 @@ struct limit_refusal {
  */
 bool limits_take(struct limits *l, const struct limit_key *keys, uint32_t count, bool was_called,
                  struct when now, struct limit_refusal *ret);
-/* It is no longer at work. The same keys, under the same rules or those that came later. */
-void limits_give(struct limits *l, const struct limit_rule *rules, const struct limit_key *keys,
-                 uint32_t count, struct when now);
+/* What took these is no longer at work. */
+void limits_give(struct limits *l, const struct limit_key *keys, uint32_t count, struct when now);
 
 struct limit_bucket;
 struct limit_waiter { /* zeroed: waits nowhere */

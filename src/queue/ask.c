@@ -88,6 +88,9 @@ static enum wait_reason reason_of(const struct queue *q, const struct job *j)
         }
         return j->reason == WAIT_NOT_DUE || job_text(q, j).len == 0 ? WAIT_NOT_DUE : j->reason;
     case JOB_DUE:
+        if (j->flags & JOB_LIMITED) {
+            return limited_reason(q, j);
+        }
         if (store_room(q->store) == STORE_STOPPED) {
             return WAIT_STORE;
         }
@@ -131,6 +134,8 @@ static void note_job(const struct queue *q, const struct job *j, struct arena *a
     if (j->state == JOB_WAITING) {
         ret->until = j->flags & JOB_HELD ? j->note : j->act;
         ret->text = arena_dup(a, job_text(q, j));
+    } else if (j->flags & JOB_LIMITED) {
+        limited_note(q, j, a, &ret->until, &ret->text);
     } else if (ret->reason == WAIT_RATE_LIMIT) {
         ret->text = arena_printf(a, "the rate of virtual queue %s", q->vqueues[j->queue]->name);
         ret->until = date_add(clock_date(),

@@ -88,6 +88,8 @@ struct queue {
     bool is_waking, changing; /* pauses are asked again, or changed */
     struct heap debt_timers;
     struct heap rate_timers; /* of virtual queues */
+    struct limits *limits;   /* those that the plan names */
+    struct map limited;      /* jobs that wait for them, or were called (limited.c) */
     uint64_t cached_bytes;   /* of parcels that jobs keep */
     struct queue_counts counts;
     uint32_t busy; /* works, slots, commits and reports that are out */
@@ -144,6 +146,7 @@ struct queue_work {
     struct date until;
     struct str site, text; /* in work.arena */
     struct slot *slot;
+    bool holds_limits;       /* limits count it as at work */
     const struct ask *asks;  /* it is no attempt: these are done to it (act.c); else NULL */
     struct action_job *item; /* of a batch, which is told; NULL: the asks are late ones */
     const bool *keeps;       /* one a recipient: it stays as it is and is not written */
@@ -213,6 +216,23 @@ uint32_t hand_max(const struct vqueue *v); /* places in the ready set */
  * any share does. */
 bool unblock_class(struct turns *t); /* false: there is none */
 void unblock_all(struct turns *t);
+
+/* limited.c */
+void limits_use_plan(struct queue *q);
+/* At the start of a slot: whether its limits let it, and then use them. */
+bool limits_let_start(struct queue *q, struct work *w, struct limit_refusal *ret);
+void limits_work_over(struct queue *q, const struct work *w); /* holds_limits */
+/* The job of w, in no berth, waits at the limit that refused; or does no longer. */
+void limited_begin(struct queue *q, const struct work *w, const struct limit_refusal *why);
+void limited_end(struct queue *q, struct job *j);
+void limits_call(struct queue *q); /* those whose turn has come */
+enum wait_reason limited_reason(const struct queue *q, const struct job *j);
+void limited_note(const struct queue *q, const struct job *j, struct arena *a, struct date *until,
+                  struct str *text);
+
+/* ask.c: runs fn on the queue's loop while the caller waits. */
+struct err queue_call(struct queue *q, void (*fn)(struct queue *, void *), void *ctx,
+                      struct when by);
 
 /* slot.c */
 void slot_start(struct queue *q, struct vqueue *v, struct berth *b); /* for b's first work */

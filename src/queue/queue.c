@@ -5,8 +5,8 @@
 /*
  * The life of jobs (job.h draws it). What must stay true:
  *
- *  1. A job in state DUE is in a berth of its queue's `due`; READY in one of `ready`; in no other
- *     state is it in any.
+ *  1. A job in state DUE is in a berth of its queue's `due`, or in the line of a limit; READY in a
+ *     berth of `ready`; in no other state is it in any.
  *  2. A job has a work in hand exactly in PREPARING, READY, RUNNING, NOTING, ACTING and
  *     RECORDING.
  *  3. vqueue->in_hand counts its jobs in PREPARING and READY; vqueue->running its slots.
@@ -235,6 +235,7 @@ void job_free(struct queue *q, struct job *j)
     struct vqueue *v = vqueue_of(q, j);
 
     heap_remove(&q->timers, &j->timer);
+    limited_end(q, j); /* it was called, and ends without having started */
     job_set_text(q, j, STR_EMPTY);
     job_drop_parcel(q, j);
     leave_chain(q, j);
@@ -307,7 +308,9 @@ void unberth(struct queue *q, struct job *j)
 {
     struct vqueue *v = vqueue_of(q, j);
 
-    if (j->state == JOB_DUE) {
+    if (j->flags & JOB_LIMITED) {
+        limited_end(q, j);
+    } else if (j->state == JOB_DUE) {
         turns_remove(turns_find(&v->due, j->lane, j->priority, j->site), &j->link);
     } else {
         struct queue_work *w = queue_work_of(j->work);

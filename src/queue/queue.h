@@ -17,6 +17,7 @@
 #pragma once
 
 #include "config/setting.h"
+#include "limit/limits.h"
 #include "mail/envelope.h"
 #include "runtime/loop.h"
 #include "store/store.h"
@@ -60,7 +61,10 @@ struct work {
     struct rcpt_state *results; /* delivery's answer: to_count new states, version already risen */
     struct arena arena;         /* lives as long as the work; results' texts go here */
     bool expiring;              /* it was due only because its time is over (PY-20) */
-    struct link link;           /* for whoever holds it */
+    bool was_limited;           /* its note came while it waited for a limit */
+    struct limit_key *limits;   /* from prepare: what counts it; rules' names live in the plan */
+    uint32_t limit_count;
+    struct link link; /* for whoever holds it */
 };
 
 /* Recipients of a work that runs on, whose ends are known already: recorded now, so that a crash
@@ -182,6 +186,12 @@ void slot_cut(struct slot *s, struct work *done);
 /* A transaction was accepted; `slowest_ms` is the longest single wait in it: proves the site. Told
  * to the queue with the next exchange. */
 void slot_accepted(struct slot *s, int64_t slowest_ms);
+
+/* Limits that count connections to hosts: delivery asks before it opens one, and gives back when it
+ * is closed. */
+bool queue_limits_take(struct queue *q, const struct limit_key *keys, uint32_t count,
+                       struct limit_refusal *why, struct when by);
+void queue_limits_give(struct queue *q, const struct limit_key *keys, uint32_t count);
 
 /* What the queue knows of the jobs of some messages, for the admin, who walks the store: all their
  * jobs, in the order of `ids`, in the caller's arena. */

@@ -43,6 +43,7 @@ static void use_plan(struct queue *q, struct plan *plan)
 {
     plan_give(q->plan);
     q->plan = plan;
+    limits_use_plan(q);
     for (uint16_t i = 0; i < q->vqueue_count; i++) {
         vqueue_orphan(q->vqueues[i]);
     }
@@ -255,6 +256,7 @@ static void fire(struct queue *q)
     debts_due(q);
     rates_due(q);
     pauses_due(q);
+    limits_call(q);
     while (left-- > 0) {
         struct heap_node *n = heap_least(&q->timers);
         struct job *j;
@@ -359,6 +361,7 @@ static struct when next_look(const struct queue *q, struct when tick)
     if (rate != NULL) {
         tick = when_earlier(tick, (struct when){rate->key});
     }
+    tick = when_earlier(tick, limits_next_time(q->limits));
     return date_is_never(next) ? tick : when_earlier(tick, when_after(ms > 0 ? ms : 0));
 }
 
@@ -469,6 +472,8 @@ void queue_free(struct queue *q)
     heap_done(&q->timers);
     heap_done(&q->debt_timers);
     heap_done(&q->rate_timers);
+    map_done(&q->limited);
+    limits_free(q->limits);
     plan_give(q->plan);
     mem_free(q);
 }

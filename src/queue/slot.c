@@ -216,13 +216,18 @@ static struct queue_work *more_for(struct slot *s)
     struct queue *q = s->queue;
     struct link *first = list_first(&s->berth->jobs);
     struct queue_work *w;
+    struct limit_refusal why;
 
     if (first == NULL || s->berth->parked || q->stopping || turn_is_over(s) ||
         s->vqueue->running > s->vqueue->slots || !may_start(q, s->vqueue)) {
         return NULL;
     }
     w = queue_work_of(CONTAINER_OF(first, struct work, link));
-    return w->work.plan == q->plan && w->work.pauses == pauses_to_ask(q) ? w : NULL;
+    /* One that a limit refuses is put aside when a slot is looked for. */
+    return w->work.plan == q->plan && w->work.pauses == pauses_to_ask(q) &&
+                   limits_let_start(q, &w->work, &why)
+               ? w
+               : NULL;
 }
 
 static void give_more(struct slot *s, struct queue_work *w)

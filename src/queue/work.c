@@ -37,6 +37,9 @@ void work_unprepare(struct work *w)
 
 void work_free(struct work *w)
 {
+    if (queue_work_of(w)->holds_limits) {
+        limits_work_over(w->queue, w);
+    }
     settle(queue_work_of(w), 0);
     work_unprepare(w);
     parcel_drop(w->parcel);
@@ -184,8 +187,6 @@ void unblock_all(struct turns *t)
     }
 }
 
-/* ---- the pump ---- */
-
 bool may_start(struct queue *q, struct vqueue *v)
 {
     struct when at;
@@ -299,14 +300,35 @@ static void fill_ready_set(struct queue *q, struct vqueue *v)
     }
 }
 
+/* Out of the ready set, where it would keep a place from others. */
+static void wait_for_limit(struct queue *q, struct work *w, const struct limit_refusal *why)
+{
+    struct job *j = queue_work_of(w)->job;
+
+    unberth(q, j);
+    scout_ends(q, j);
+    settle(queue_work_of(w), 0);
+    j->state = JOB_DUE;
+    limited_begin(q, w, why);
+    work_free(w);
+    j->work = NULL;
+    j->link = (struct link){0};
+    job_timer(q, j);
+}
+
 static void fill_slots(struct queue *q, struct vqueue *v)
 {
+    struct limit_refusal why;
     struct berth *b;
 
     while (v->running < v->slots && (b = next_ready(v)) != NULL && may_start(q, v)) {
         struct work *w = CONTAINER_OF(list_first(&b->jobs), struct work, link);
 
         if (w->plan == q->plan && w->pauses == pauses_to_ask(q)) {
+            if (!limits_let_start(q, w, &why)) {
+                wait_for_limit(q, w, &why);
+                continue;
+            }
             slot_start(q, v, b);
         } else {
             /* Prepared under an older configuration: a changed route holds for all waiting mail. */
@@ -484,7 +506,8 @@ void queue_prepared(struct work *work, enum prepared how, struct str site, enum 
 
 void job_note(struct queue *q, struct job *j)
 {
-    bool untried = j->attempts == 0 && j->act.ms <= clock_date().ms;
+    bool was_limited = j->flags & JOB_LIMITED; /* waiting for a limit is no reason to be tried */
+    bool untried = j->attempts == 0 && j->act.ms <= clock_date().ms && !was_limited;
 
     must(j->state == JOB_WAITING || j->state == JOB_DUE || j->state == JOB_READY);
     if (j->flags & JOB_NOTE_IS_END && untried) {
@@ -502,6 +525,7 @@ void job_note(struct queue *q, struct job *j)
     }
     job_unberth(q, j);
     j->work = work_new(q, j);
+    j->work->was_limited = was_limited;
     j->state = JOB_NOTING;
     job_timer(q, j);
     busy_begin(q);

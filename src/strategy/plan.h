@@ -43,6 +43,7 @@ bool plan_given(const struct plan_full *p, const void *settings, const char *key
 /* The objects of routes.c and connections.c. */
 void plan_add_routes(struct plan_full *p);
 void plan_add_connections(struct plan_full *p);
+void plan_add_limiters(struct plan_full *p); /* limiters.c */
 /* Compiles the rules of one list and checks every name it can know (rules.c). */
 void plan_compile_list(struct plan_full *p, enum strategy which, const struct rules *rules);
 /* Compiles the rules of one value of `settings`, the row `key` of queue.virtual.NAME; NULL when the

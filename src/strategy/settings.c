@@ -77,6 +77,14 @@ static const struct setting tls_rows[] = {
 };
 #undef SETTINGS_OF
 
+#define SETTINGS_OF struct limiter_settings
+static const struct setting limiter_rows[] = {
+#define SECTION_LIMITER
+#include "strategy/settings.def"
+#undef SECTION_LIMITER
+};
+#undef SETTINGS_OF
+
 #define SETTINGS_OF struct strategy_settings
 static const struct setting strategy_rows[] = {
 #define SECTION_STRATEGY
@@ -159,6 +167,17 @@ const struct setting_table tls_table = {
     .rows = tls_rows,
     .row_count = COUNT_OF(tls_rows),
     .size = sizeof(struct tls_settings),
+};
+
+const struct setting_table limiter_table = {
+    .key = "queue.limiter.outbound",
+    .kind = TABLE_NAMED,
+    .prose = "A limit on mail that leaves: how much in a time, or at once. All limits that count a "
+             "message must have room before any is used; one that spans virtual queues is shared "
+             "by turns among those that wait for it.",
+    .rows = limiter_rows,
+    .row_count = COUNT_OF(limiter_rows),
+    .size = sizeof(struct limiter_settings),
 };
 
 const struct setting_table strategy_table = {

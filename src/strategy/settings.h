@@ -91,9 +91,19 @@ struct tls_settings { /* queue.tls.NAME */
     struct str description;
 };
 
+struct limiter_settings { /* queue.limiter.outbound.NAME */
+    bool enable;
+    struct expression match; /* empty: always */
+    struct str_list key;
+    struct rate rate;
+    uint32_t concurrency;
+    bool include_local;
+    struct str description;
+};
+
 struct strategy_settings { /* queue.strategy */
     struct rules schedule, route, connection, tls;
 };
 
 extern const struct setting_table virtual_table, schedule_table, route_table, connection_table,
-    source_ip_table, tls_table, strategy_table;
+    source_ip_table, tls_table, strategy_table, limiter_table;

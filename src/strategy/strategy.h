@@ -86,6 +86,21 @@ struct plan_tls {
     struct position at;
 };
 
+/* What a limit on leaving mail counts: messages, or connections to hosts. */
+enum limiter_class { LIMITER_MESSAGES, LIMITER_HOSTS };
+
+enum { LIMITER_KEYS_MAX = 6 };
+
+struct plan_limiter {
+    struct str name;
+    const struct limiter_settings *settings;
+    struct position at;
+    enum limiter_class class;
+    const struct program *match;    /* NULL: all */
+    uint8_t keys[LIMITER_KEYS_MAX]; /* ids of variables */
+    uint32_t key_count;
+};
+
 struct plan_list;   /* the compiled rules of one strategy */
 struct plan_choice; /* the compiled rules of one value */
 
@@ -98,7 +113,10 @@ struct plan {
     struct plan_connection *connections;
     struct plan_tls *tls;
     size_t queue_count, schedule_count, route_count, connection_count, tls_count;
-    struct plan_list *lists; /* STRATEGY_COUNT of them */
+    struct plan_limiter *limiters; /* of leaving mail */
+    uint32_t limiter_count;
+    uint32_t host_limiter_count; /* of those, how many count connections */
+    struct plan_list *lists;     /* STRATEGY_COUNT of them */
     const struct strategy_services *services;
 };
 
@@ -196,6 +214,17 @@ enum { LANE_BYTES_MAX = 100, LANE_WEIGHT_MAX = 100 };
 struct str decide_lane(const struct plan *p, const struct subject *s, struct arena *a);
 /* The weight of a lane of this queue: 1 to LANE_WEIGHT_MAX; 1 where it has none. */
 uint32_t decide_weight(const struct plan_queue *q, struct str lane);
+
+/* One that counts this recipient, and the values it is counted by, as one text. */
+struct limit_use {
+    uint32_t limiter; /* its place in the plan */
+    struct str values;
+};
+/* Those of a class, into an array of at least plan->limiter_count; how many. `failed`: one whose
+ * match gave no value and which was left out, else NULL. */
+uint32_t decide_limits(const struct plan *p, enum limiter_class c, const struct subject *s,
+                       bool is_local, struct arena *a, struct limit_use *ret,
+                       const struct plan_limiter **failed);
 
 /* "mx example.org" for an mx route, else the name of the route: for fairness, limits and rest. */
 struct str plan_site(const struct plan_route *r, struct str recipient, struct arena *a);

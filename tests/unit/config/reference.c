@@ -20,9 +20,9 @@
 
 /* In the order of the page. */
 static const struct setting_table *const tables[] = {
-    &server_table,  &listeners_table, &admin_table,  &log_table,        &resolver_table,
-    &virtual_table, &schedule_table,  &route_table,  &connection_table, &source_ip_table,
-    &tls_table,     &strategy_table,  &lookup_table, &quarantine_table,
+    &server_table,  &listeners_table, &admin_table,   &log_table,        &resolver_table,
+    &virtual_table, &schedule_table,  &route_table,   &connection_table, &source_ip_table,
+    &tls_table,     &strategy_table,  &limiter_table, &lookup_table,     &quarantine_table,
 };
 
 static void write_scenario(const struct setting_table *const *unused, size_t count, struct buf *out)

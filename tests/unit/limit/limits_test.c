@@ -26,7 +26,7 @@ static struct limits *begin(void)
 static bool take(struct limits *l, uint32_t rule, const char *values, int64_t ms,
                  struct limit_refusal *why)
 {
-    struct limit_key k = {rule, str_of(values)};
+    struct limit_key k = {rules[rule].name, str_of(values)};
     struct limit_refusal room;
 
     return limits_take(l, &k, 1, false, at_ms(ms), why ? why : &room);
@@ -40,7 +40,7 @@ static void the_third_of_two_a_minute_waits_half_a_minute(void **state)
     assert_true(take(l, 0, "a.example", 0, NULL));
     assert_true(take(l, 0, "a.example", 0, NULL));
     assert_false(take(l, 0, "a.example", 0, &why));
-    assert_int_equal(why.rule, 0);
+    assert_int_equal(why.key, 0);
     assert_int_equal(why.until.ns, at_ms(30000).ns);
     assert_true(take(l, 0, "b.example", 0, NULL));
     assert_false(take(l, 0, "a.example", 29999, NULL));
@@ -52,14 +52,15 @@ static void the_third_of_two_a_minute_waits_half_a_minute(void **state)
 static void nothing_is_taken_unless_all_have_room(void **state)
 {
     struct limits *l = begin();
-    struct limit_key both[] = {{0, STR_INIT("a.example")}, {1, STR_INIT("192.0.2.1")}};
+    struct limit_key both[] = {{STR_INIT("domain"), STR_INIT("a.example")},
+                               {STR_INIT("peer"), STR_INIT("192.0.2.1")}};
     struct limit_refusal why;
 
     assert_true(limits_take(l, both, 2, false, start, &why));
     assert_true(take(l, 1, "192.0.2.1", 0, NULL));
     for (int i = 0; i < 5; i++) {
         assert_false(limits_take(l, both, 2, false, start, &why));
-        assert_int_equal(why.rule, 1);
+        assert_int_equal(why.key, 1);
         assert_true(when_is_never(why.until));
     }
     assert_true(take(l, 0, "a.example", 0, NULL)); /* its second token is still there */
@@ -70,7 +71,7 @@ static void nothing_is_taken_unless_all_have_room(void **state)
 static void what_is_at_work_counts_until_it_is_given_back(void **state)
 {
     struct limits *l = begin();
-    struct limit_key k = {1, STR_INIT("192.0.2.1")};
+    struct limit_key k = {STR_INIT("peer"), STR_INIT("192.0.2.1")};
     struct limit_waiter w = {0};
 
     assert_true(take(l, 1, "192.0.2.1", 0, NULL));
@@ -79,7 +80,7 @@ static void what_is_at_work_counts_until_it_is_given_back(void **state)
     limits_wait(l, &w, &k, 0, at_ms(0));
     assert_null(limits_next(l, at_ms(999999)));
     assert_true(when_is_never(limits_next_time(l)));
-    limits_give(l, rules, &k, 1, at_ms(999999));
+    limits_give(l, &k, 1, at_ms(999999));
     assert_ptr_equal(limits_next(l, at_ms(999999)), &w);
     limits_free(l);
     (void)state;
@@ -88,7 +89,7 @@ static void what_is_at_work_counts_until_it_is_given_back(void **state)
 static void groups_take_turns_and_nobody_is_overtaken(void **state)
 {
     struct limits *l = begin();
-    struct limit_key k = {0, STR_INIT("a.example")};
+    struct limit_key k = {STR_INIT("domain"), STR_INIT("a.example")};
     struct limit_waiter many[6] = {0}, few[2] = {0};
     const struct limit_waiter *order[] = {&many[0], &few[0], &many[1], &few[1], &many[2], &many[3]};
     struct limit_refusal why;
@@ -118,7 +119,7 @@ static void groups_take_turns_and_nobody_is_overtaken(void **state)
 static void who_is_called_and_takes_nothing_holds_up_nobody(void **state)
 {
     struct limits *l = begin();
-    struct limit_key k = {0, STR_INIT("a.example")};
+    struct limit_key k = {STR_INIT("domain"), STR_INIT("a.example")};
     struct limit_waiter w[2] = {0};
 
     assert_true(take(l, 0, "a.example", 0, NULL));
@@ -135,7 +136,7 @@ static void who_is_called_and_takes_nothing_holds_up_nobody(void **state)
 static void buckets_as_good_as_new_are_forgotten(void **state)
 {
     struct limits *l = begin();
-    struct limit_key k = {2, STR_INIT("x")};
+    struct limit_key k = {STR_INIT("all"), STR_INIT("x")};
 
     assert_true(take(l, 0, "a.example", 0, NULL));
     assert_true(take(l, 2, "x", 0, NULL));
@@ -144,7 +145,7 @@ static void buckets_as_good_as_new_are_forgotten(void **state)
     assert_int_equal(limits_buckets(l), 2);
     assert_null(limits_next(l, at_ms(30000)));
     assert_int_equal(limits_buckets(l), 1); /* one is still at work */
-    limits_give(l, rules, &k, 1, at_ms(30000));
+    limits_give(l, &k, 1, at_ms(30000));
     assert_null(limits_next(l, at_ms(30000)));
     assert_int_equal(limits_buckets(l), 0);
     limits_free(l);
@@ -155,7 +156,8 @@ static void a_reload_keeps_what_stays_as_it_is(void **state)
 {
     struct limits *l = begin();
     struct limit_rule changed[] = {rules[1], rules[0]};
-    struct limit_key on_peer = {1, STR_INIT("192.0.2.1")}, on_all = {2, STR_INIT("x")};
+    struct limit_key on_peer = {STR_INIT("peer"), STR_INIT("192.0.2.1")},
+                     on_all = {STR_INIT("all"), STR_INIT("x")};
     struct limit_waiter stays = {0}, goes = {0};
 
     assert_true(take(l, 0, "a.example", 0, NULL));
@@ -169,10 +171,10 @@ static void a_reload_keeps_what_stays_as_it_is(void **state)
     limits_wait(l, &goes, &on_all, 0, start);
     limits_use(l, changed, COUNT_OF(changed));
     assert_ptr_equal(limits_next(l, start), &goes);
-    assert_false(take(l, 1, "a.example", 29999, NULL));
-    assert_true(take(l, 1, "a.example", 30000, NULL));
-    limits_give(l, rules, &on_all, 1, start); /* of a rule that is gone: harmless */
-    limits_give(l, rules, &on_peer, 1, start);
+    assert_false(take(l, 0, "a.example", 29999, NULL));
+    assert_true(take(l, 0, "a.example", 30000, NULL));
+    limits_give(l, &on_all, 1, start); /* of a rule that is gone: harmless */
+    limits_give(l, &on_peer, 1, start);
     assert_ptr_equal(limits_next(l, start), &stays);
     limits_free(l);
     (void)state;
