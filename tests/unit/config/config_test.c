@@ -131,6 +131,7 @@ static void every_type_is_read(void **state)
         "  door: '[::1]:2525'\n"
         "  ip: 192.0.2.1\n"
         "  net: 10.1.1.1/8\n"
+        "  hosts: [ A.example, { address: 192.0.2.1, port: 26, priority: 3, weight: 0 } ]\n"
         "  tls: { key: hush }\n"
         "  when: source == 'dsn'\n"
         "  choose:\n"
@@ -150,6 +151,12 @@ static void every_type_is_read(void **state)
     struct position at;
     size_t count;
 
+    assert_int_equal(y->hosts.count, 2);
+    EXPECT_STR(y->hosts.items[0].host, "a.example");
+    assert_true(y->hosts.items[0].port == 0 && y->hosts.items[0].weight == 1);
+    EXPECT_STR(y->hosts.items[1].host, "192.0.2.1");
+    assert_true(y->hosts.items[1].port == 26 && y->hosts.items[1].priority == 3);
+    assert_true(y->hosts.items[1].weight == 0);
     assert_false(y->open);
     assert_int_equal(y->tracks, 42);
     assert_true(y->wagons == 5000000000 && y->level == -9 && y->wait_ms == 5400000);
@@ -168,14 +175,14 @@ static void every_type_is_read(void **state)
     assert_int_equal(y->net.bits, 8);
     EXPECT_STR(y->key.text, "hush");
     EXPECT_STR(y->when.text, "source == 'dsn'");
-    assert_int_equal(y->when.at.line, 22);
+    assert_int_equal(y->when.at.line, 23);
     assert_int_equal(y->when.at.col, 9);
     assert_int_equal(y->choose.count, 3);
     EXPECT_STR(r[0].condition.text, "matches(\"^a(.)\", sender)");
     assert_int_equal(r[0].condition.at.col, 12); /* inside the quotes */
     EXPECT_STR(r[0].value.text, "'b' + $1");
     EXPECT_STR(r[1].use, "fast");
-    assert_int_equal(r[1].at.line, 26);
+    assert_int_equal(r[1].at.line, 27);
     EXPECT_STR(r[2].value.text, "'slow'");
     assert_int_equal(r[2].condition.text.len, 0);
     assert_int_equal(y->domains.count, 1);
@@ -217,6 +224,14 @@ static void wrong_values_say_what_is_wanted(void **state)
         {"yard:\n  tracks:\n", "etc/y:2:3: tracks has no value", NULL},
         {"yard: { tracks: !x 1 }", "tags such as !x are not read", NULL},
         {"yard: { wait: 90 }", "etc/y:1:15: wait: 90 has no unit", "write 90s"},
+        {"yard: { hosts: [ a b ] }", "hosts must be a host name or an IP address", NULL},
+        {"yard: { hosts: [ { port: 25 } ] }", "etc/y:1:18: hosts: each host needs an address",
+         NULL},
+        {"yard: { hosts: [ { address: a, port: 70000 } ] }", "hosts: port must be 1 to 65535",
+         NULL},
+        {"yard: { hosts: [ { address: a, wight: 2 } ] }", "hosts: a host has no \"wight\"",
+         "did you mean weight?"},
+        {"yard: { hosts: [ [ a ] ] }", "hosts must be a host or {address", NULL},
         {"yard: { wait: 1ms }", "wait must be 1s to 1d, not 1ms", NULL},
         {"yard: { wait: 5 min }", "wait must be a duration such as 90s", NULL},
         {"yard: { load: 64 }", "load: 64 has no unit", "write 64B"},

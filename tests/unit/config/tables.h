@@ -21,6 +21,7 @@ struct yard_settings {
     struct rules choose;
     struct str_list domains;
     struct addr_list doors;
+    struct target_list hosts;
     struct cidr_list nets;
     struct duration_list retry;
 };
