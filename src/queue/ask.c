@@ -91,7 +91,7 @@ static enum wait_reason reason_of(const struct queue *q, const struct job *j)
         if (j->flags & JOB_LIMITED) {
             return limited_reason(q, j);
         }
-        if (store_room(q->store) == STORE_STOPPED) {
+        if (q->store_stopped) {
             return WAIT_STORE;
         }
         if (!v->held && !v->paused && !j->site->paused && !site_admits(j->site)) {
@@ -101,7 +101,7 @@ static enum wait_reason reason_of(const struct queue *q, const struct job *j)
     case JOB_PREPARING:
         return WAIT_PREPARING;
     case JOB_READY:
-        if (store_room(q->store) == STORE_STOPPED) {
+        if (q->store_stopped) {
             return WAIT_STORE;
         }
         return blocked_reason(v, queue_work_of(j->work)->berth);

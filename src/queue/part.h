@@ -94,6 +94,7 @@ struct queue {
     struct queue_counts counts;
     uint32_t busy; /* works, slots, commits and reports that are out */
     bool loaded, serving, stopping;
+    bool store_stopped; /* when a queue was last pumped: nothing starts */
     bool pumping, pump_again;
     struct err load_result;
     uint64_t load_upto;   /* the greatest id that was stored at the start */

@@ -312,7 +312,7 @@ static void watch(struct queue *q)
 {
     for (uint16_t i = 0; i < q->vqueue_count; i++) {
         struct vqueue *v = q->vqueues[i];
-        const struct job *j = store_room(q->store) == STORE_STOPPED ? NULL : idle_job(v);
+        const struct job *j = q->store_stopped ? NULL : idle_job(v);
 
         if (j == NULL || j != v->suspect) {
             v->suspect = j;

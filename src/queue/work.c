@@ -341,10 +341,20 @@ static void fill_slots(struct queue *q, struct vqueue *v)
     }
 }
 
+/* Whether results can be written. Jobs that were not started for that say so until all queues have
+ * been looked at again. */
+static bool store_serves(struct queue *q)
+{
+    bool was_stopped = q->store_stopped;
+
+    q->store_stopped = store_room(q->store) == STORE_STOPPED;
+    q->pump_again = q->pump_again || (was_stopped && !q->store_stopped);
+    return !q->store_stopped;
+}
+
 static void pump_one(struct queue *q, struct vqueue *v)
 {
-    if (!q->serving || q->stopping || v->held || v->paused ||
-        store_room(q->store) == STORE_STOPPED) {
+    if (!q->serving || q->stopping || v->held || v->paused || !store_serves(q)) {
         return;
     }
     fill_slots(q, v);
