@@ -255,6 +255,7 @@ static void wake(struct queue *q, struct job *j)
     }
     if (j->state == JOB_WAITING && !(j->flags & JOB_HELD) && j->act.ms > clock_date().ms) {
         j->act = clock_date();
+        j->flags |= JOB_ELSEWHERE;
         job_set_text(q, j, STR_EMPTY);
         job_place(q, j);
     }

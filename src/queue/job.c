@@ -93,10 +93,7 @@ static void add(struct grouping *g, uint32_t index)
                               .queue = s->queue,
                               .lane = s->lane,
                               .site = s->site};
-    if (s->held_since.ms > 0) {
-        spec->is_held = true;
-        spec->act = DATE_NEVER;
-    }
+    spec->is_held = s->held_since.ms > 0;
     spec->note = job_note_date(s, &spec->note_is_end);
 }
 

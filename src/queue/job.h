@@ -52,7 +52,8 @@ enum {
     JOB_SCOUT = 8,       /* shall probe its site; until it runs the site's others wait */
     JOB_HELD = 16,       /* all its clocks stand still; `note` is the end of a quarantine */
     JOB_ASKED = 32,      /* an operator asked for something while it was at work (act.c) */
-    JOB_LIMITED = 64     /* DUE, and in the line of a limit instead of a berth (limited.c) */
+    JOB_LIMITED = 64,    /* DUE, and in the line of a limit instead of a berth (limited.c) */
+    JOB_ELSEWHERE = 128  /* `act` or `site` is not what is stored; what is stored is in the past */
 };
 
 enum { DEBT_WAIT_MS = 60 * 1000 };

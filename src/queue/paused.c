@@ -57,6 +57,7 @@ static void wake_some(struct post *p)
 
         j->reason = WAIT_NOT_DUE;
         j->act = date_earlier(j->act, clock_date());
+        j->flags |= JOB_ELSEWHERE;
         job_set_text(q, j, STR_EMPTY);
         job_place(q, j);
     }

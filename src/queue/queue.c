@@ -254,7 +254,7 @@ void job_timer(struct queue *q, struct job *j)
     struct heap_node *first = heap_least(&q->timers);
 
     if (j->state == JOB_WAITING) {
-        at = date_earlier(at, j->act);
+        at = j->flags & JOB_HELD ? at : date_earlier(at, j->act);
     } else if (j->state != JOB_DUE && j->state != JOB_READY) {
         at = DATE_NEVER;
     }
@@ -277,7 +277,7 @@ static void place(struct queue *q, struct job *j, bool first)
         act_late(q, j);
         return;
     }
-    if (j->act.ms > clock_date().ms) {
+    if (j->flags & JOB_HELD || j->act.ms > clock_date().ms) {
         j->state = JOB_WAITING;
         job_timer(q, j);
         return;

@@ -271,6 +271,45 @@ static bool is_in_the_way(const struct queue *q, const struct job *j, const stru
            str_eq(str_of(q->vqueues[j->queue]->name), s->queue);
 }
 
+static bool is_written(const struct record *r, uint32_t i)
+{
+    const struct queue_work *act = act_of(r);
+
+    return act == NULL || !act->keeps[i];
+}
+
+static bool is_elsewhere_in(const struct record *r, struct str queue)
+{
+    for (struct job *j = jobs_of(r->queue, r->message); j != NULL; j = j->sibling) {
+        if (j != r->job && j->flags & JOB_ELSEWHERE &&
+            str_eq(str_of(vqueue_of(r->queue, j)->name), queue)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of a job that is elsewhere it is known only that what is stored is past. So times that are past
+ * as well move to the next millisecond, and stay as far apart from each other as they are. */
+static void leave_the_past(struct record *r)
+{
+    struct date soon = date_add(clock_date(), 1), first = soon;
+
+    for (uint32_t i = 0; i < r->to_count; i++) {
+        if (r->results[i].status == RCPT_WAITING && is_written(r, i)) {
+            first = date_earlier(first, r->results[i].next);
+        }
+    }
+    for (uint32_t i = 0; i < r->to_count && first.ms < soon.ms; i++) {
+        struct rcpt_state *s = &r->results[i];
+
+        if (s->status == RCPT_WAITING && s->next.ms < soon.ms && is_written(r, i) &&
+            is_elsewhere_in(r, s->queue)) {
+            s->next = date_add(soon, s->next.ms - first.ms);
+        }
+    }
+}
+
 /* No two jobs of a message may share queue, lane, site and time (job.h): a new time moves on by a
  * millisecond until it is alone. */
 static void keep_apart(struct queue *q, const struct job *self, struct rcpt_state *s)
@@ -291,13 +330,12 @@ static void keep_apart(struct queue *q, const struct job *self, struct rcpt_stat
 /* Each result becomes a change, but what an operator's action leaves as it is. */
 static void make_changes(struct record *r)
 {
-    struct queue_work *act = act_of(r);
-
     r->count = 0;
+    leave_the_past(r);
     for (uint32_t i = 0; i < r->to_count; i++) {
         struct rcpt_state *s = &r->results[i];
 
-        if (act != NULL && act->keeps[i]) {
+        if (!is_written(r, i)) {
             continue;
         }
         if (s->status == RCPT_WAITING) {
@@ -326,6 +364,7 @@ static struct err rebase(struct record *r)
     }
     if (act_of(r) != NULL) {
         act_again(act_of(r), p);
+        r->results = act_of(r)->work.results;
         make_changes(r);
         return ERR_OK;
     }
@@ -348,6 +387,26 @@ static struct err rebase(struct record *r)
     return ERR_OK;
 }
 
+/* What was not stored waits as before. */
+static void give_back(struct record *r)
+{
+    struct queue_work *act = act_of(r);
+    struct action_job *item = act != NULL ? act->item : NULL;
+    struct vqueue *v = vqueue_of(r->queue, r->job);
+
+    if (act != NULL && item == NULL) {
+        event_raise(&ev_ask_lost, f_message(r->message), f_rcpt_index(r->job->first));
+    }
+    put_back(r->queue, r->job);
+    pump(r->queue, v);
+    if (act != NULL) {
+        asks_forget(r->queue, r->message);
+    }
+    if (item != NULL) {
+        act_answer(item, FATE_FAILED); /* its memory is no longer ours */
+    }
+}
+
 /* Done with: finished, or (gives_up) lost with the process; the next one attempts the job again. A
  * job's own record waits for those of its parts, which need the job. */
 static void put_away(struct record *r)
@@ -366,12 +425,7 @@ static void put_away(struct record *r)
     if (!r->gives_up) {
         finish(r);
     } else if (r->part == NULL) {
-        struct action_job *item = w->item;
-
-        put_back(q, r->job);
-        if (item != NULL) {
-            act_answer(item, FATE_FAILED);
-        }
+        give_back(r);
     }
     if (r->part != NULL) {
         arena_done(&r->part->arena);
@@ -393,6 +447,11 @@ static void repair(void *arg)
 
     if (e.code == ERR_STALE) {
         e = rebase(r);
+    }
+    if (e.code != OK && act_of(r) != NULL) {
+        r->gives_up = true; /* nothing has happened yet: whoever asked may ask again */
+        put_away(r);
+        return;
     }
     if (e.code != OK && e.code != ERR_NOT_FOUND) {
         char text[128];

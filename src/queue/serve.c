@@ -265,8 +265,10 @@ static void fire(struct queue *q)
             return;
         }
         j = CONTAINER_OF(n, struct job, timer);
-        if (j->state == JOB_WAITING && j->act.ms <= now &&
-            (j->note.ms > now || vqueue_of(q, j)->held)) {
+        if (j->flags & JOB_HELD) {
+            job_note(q, j);
+        } else if (j->state == JOB_WAITING && j->act.ms <= now &&
+                   (j->note.ms > now || vqueue_of(q, j)->held)) {
             job_place(q, j);
             pump(q, vqueue_of(q, j));
         } else if (vqueue_of(q, j)->held) {

@@ -408,6 +408,7 @@ static void move_to_site(struct queue *q, struct job *j, struct str name)
     scout_ends(q, j);
     settle(queue_work_of(j->work), 0);
     j->site = site_for(q, name);
+    j->flags |= JOB_ELSEWHERE;
     j->site->jobs++;
     old->jobs--;
     site_forget(&q->sites, old);
@@ -466,6 +467,7 @@ static void must_wait(struct queue *q, struct queue_work *w)
                     f_until(w->until));
     }
     j->act = w->until;
+    j->flags |= JOB_ELSEWHERE;
     put_back(q, j); /* w is no more */
     j->reason = reason;
     if (reason == WAIT_PAUSED) {
@@ -517,7 +519,10 @@ void queue_prepared(struct work *work, enum prepared how, struct str site, enum 
 void job_note(struct queue *q, struct job *j)
 {
     bool was_limited = j->flags & JOB_LIMITED; /* waiting for a limit is no reason to be tried */
-    bool untried = j->attempts == 0 && j->act.ms <= clock_date().ms && !was_limited;
+    bool is_due = j->act.ms <= clock_date().ms;
+    /* A pause, or a look-up that failed, may have put off the first attempt. */
+    bool untried = !(j->flags & JOB_HELD) && j->attempts == 0 && !was_limited &&
+                   (is_due || j->flags & JOB_ELSEWHERE);
 
     must(j->state == JOB_WAITING || j->state == JOB_DUE || j->state == JOB_READY);
     if (j->flags & JOB_NOTE_IS_END && untried) {
@@ -525,7 +530,7 @@ void job_note(struct queue *q, struct job *j)
         if (j->state == JOB_READY) {
             j->work->expiring = true;
         }
-        if (j->state == JOB_WAITING) {
+        if (j->state == JOB_WAITING && is_due) {
             job_place(q, j);
             pump(q, vqueue_of(q, j));
         } else {

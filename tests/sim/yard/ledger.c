@@ -104,7 +104,7 @@ void ledger_mail(const struct ledger *l, unsigned number, struct buf *to, struct
 /* ---- addresses ---- */
 
 /* "r7x1@…": message 7, its recipient 1. */
-static struct ledger_rcpt *rcpt_of(struct ledger *l, struct str address, unsigned *number)
+struct ledger_rcpt *ledger_rcpt(struct ledger *l, struct str address, unsigned *number)
 {
     struct str rest = address, local, first;
     uint64_t mail, at;
@@ -152,6 +152,9 @@ static void took_rcpt(struct ledger *l, struct ledger_rcpt *r)
 {
     if (r->failed > 0 && !l->has_rotten) {
         sim_fail(l->run, "%s was taken after its sender was told that it failed", r->address);
+    }
+    if (r->cancelled && !l->has_rotten) {
+        sim_fail(l->run, "%s was taken after it was cancelled", r->address);
     }
     if (r->taken > 0 && !may_come_again(l, r)) {
         const struct ledger_life *life = &l->lives[r->done_life];
@@ -209,7 +212,7 @@ static void read_report(struct ledger *l, struct str content)
 
         rest = str_skip(rest, at + strlen(field));
         str_cut(&rest, '\r', &address);
-        r = rcpt_of(l, str_trim(address), &number);
+        r = ledger_rcpt(l, str_trim(address), &number);
         at = str_find_str(rest, STR("Action: "));
         if (r == NULL || at == STR_NONE) {
             sim_fail(l->run, "a report names %.*s, which is nobody", STR_ARG(address));
@@ -229,7 +232,7 @@ void ledger_took(struct ledger *l, unsigned host, const struct play_message *mai
 {
     for (const struct play_rcpt *to = mail->to; to != NULL; to = to->next) {
         unsigned number;
-        struct ledger_rcpt *r = rcpt_of(l, to->address, &number);
+        struct ledger_rcpt *r = ledger_rcpt(l, to->address, &number);
         struct ledger_mail *m = mail_of_sender(l, to->address);
 
         if (to->refused) {
@@ -261,7 +264,7 @@ void ledger_told(struct ledger *l, const char *event, const struct event_field *
         struct ledger_life *life = &l->lives[l->life];
 
         life->blind_ms = life->blind_ms == INT64_MAX ? clock_date().ms : life->blind_ms;
-    } else if ((r = rcpt_of(l, field_str(f, n, "rcpt"), &number)) == NULL) {
+    } else if ((r = ledger_rcpt(l, field_str(f, n, "rcpt"), &number)) == NULL) {
         return;
     } else if (strcmp(event, "delivery_done") == 0) {
         r->is_done = true;
@@ -269,6 +272,8 @@ void ledger_told(struct ledger *l, const char *event, const struct event_field *
         r->done_ms = clock_date().ms;
     } else if (strcmp(event, "double_bounce") == 0) {
         r->dropped++;
+    } else if (strcmp(event, "rcpt_cancelled") == 0) {
+        r->cancelled = true;
     }
 }
 
@@ -283,7 +288,7 @@ void ledger_life_ended(struct ledger *l, bool crashed, int64_t at_ms)
 
 static bool is_accounted_for(const struct ledger_mail *m, const struct ledger_rcpt *r)
 {
-    return r->taken > 0 || r->failed > 0 || (!m->has_sender && r->dropped > 0);
+    return r->taken > 0 || r->failed > 0 || r->cancelled || (!m->has_sender && r->dropped > 0);
 }
 
 void ledger_judge(struct ledger *l)

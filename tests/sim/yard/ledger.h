@@ -28,6 +28,7 @@ struct ledger_rcpt {
     unsigned taken;   /* times a host has taken it */
     unsigned dropped; /* a failure that nobody can be told of */
     bool is_done;     /* the server has seen the answer to the latest time */
+    bool cancelled;   /* by an operator, on stable storage */
     unsigned done_life;
     int64_t done_ms;
     unsigned failed, delayed; /* different reports that say so */
@@ -67,6 +68,8 @@ void ledger_done(struct ledger *l);
 /* The next message, made up; its number. */
 unsigned ledger_write(struct ledger *l, const char *const *domains, unsigned domain_count,
                       uint64_t random);
+/* The recipient with this address, and its message's number; NULL: none of ours. */
+struct ledger_rcpt *ledger_rcpt(struct ledger *l, struct str address, unsigned *number);
 /* Its envelope and content, for a client. */
 void ledger_mail(const struct ledger *l, unsigned number, struct buf *to, struct buf *content,
                  char from[LEDGER_ADDRESS_MAX]);
