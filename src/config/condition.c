@@ -1,7 +1,8 @@
 #include "config/condition.h"
 
-/* Cuts the part before the first `op` ("&&" or "||") that stands outside of quotes and brackets. */
-static bool cut(struct str *rest, struct str op, struct str *part)
+/* Cuts the part before the first `op` that stands outside of quotes and brackets; & is && too, and
+ * | is ||. */
+static bool cut(struct str *rest, char op, struct str *part)
 {
     struct str s = *rest;
     int depth = 0;
@@ -22,9 +23,9 @@ static bool cut(struct str *rest, struct str op, struct str *part)
             depth++;
         } else if (c == ')' || c == ']') {
             depth--;
-        } else if (depth == 0 && str_starts(str_skip(s, i), op)) {
+        } else if (depth == 0 && c == op) {
             *part = str_trim_ws(str_head(s, i));
-            *rest = str_skip(s, i + op.len);
+            *rest = str_skip(s, i + (i + 1 < s.len && s.ptr[i + 1] == op ? 2 : 1));
             return true;
         }
     }
@@ -70,11 +71,11 @@ static bool asks_for_all(struct str narrow, struct str wide)
 {
     struct str wanted, given;
 
-    while (cut(&wide, STR("&&"), &wanted)) {
+    while (cut(&wide, '&', &wanted)) {
         struct str rest = narrow;
         bool found = false;
 
-        while (!found && cut(&rest, STR("&&"), &given)) {
+        while (!found && cut(&rest, '&', &given)) {
             found = is_same(given, wanted);
         }
         if (!found) {
@@ -91,11 +92,11 @@ bool condition_implies(struct str narrow, struct str wide)
     if (str_find_str(narrow, STR("counter_incr")) != STR_NONE) {
         return false;
     }
-    while (cut(&narrow, STR("||"), &alternative)) {
+    while (cut(&narrow, '|', &alternative)) {
         struct str rest = wide;
         bool found = false;
 
-        while (!found && cut(&rest, STR("||"), &other)) {
+        while (!found && cut(&rest, '|', &other)) {
             found = asks_for_all(alternative, other);
         }
         if (!found) {

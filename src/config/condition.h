@@ -1,8 +1,9 @@
 /*
  * condition: what can be said of two conditions from their texts alone.
  *
- * Limits    Only `&&` and `||` outside of brackets and quotes are understood, and parts count as
- * equal when their texts are, but for blanks. So "true" is certain and "false" says nothing.
+ * Limits    Only `&&` and `||` (also written `&` and `|`) outside of brackets and quotes are
+ * understood, and parts count as equal when their texts are, but for blanks. So "true" is certain
+ * and "false" says nothing.
  */
 #pragma once
 

@@ -121,8 +121,7 @@ void check_unknown(struct compiler *c, size_t at, struct str name)
     struct str suggestion = did_you_mean(c, &n);
 
     if (c->wants == EXPR_WANTS_NAME && is_whole) {
-        suggestion = arena_printf(c->arena, "for the name itself write it in quotes: '%.*s'", len,
-                                  name.ptr);
+        suggestion = arena_printf(c->arena, "for the name itself write use: %.*s", len, name.ptr);
     } else if (str_eq(name, STR("not"))) {
         suggestion = STR("write ! for not");
     }

@@ -53,8 +53,7 @@ static void mistakes_are_named_with_their_place_and_what_to_write(void **state)
         {EXPR_WANTS_BOOL, "foo == 1 || bar == 2",
          "error 1:1 there is no variable \"foo\"\nerror 1:13 there is no variable \"bar\"\n"},
         {EXPR_WANTS_NAME, "local",
-         "error 1:1 there is no variable \"local\" (for the name itself write it in quotes: "
-         "'local')\n"},
+         "error 1:1 there is no variable \"local\" (for the name itself write use: local)\n"},
         {EXPR_WANTS_BOOL, "contain(sender, 'x')",
          "error 1:1 there is no function \"contain\" (did you mean contains?)\n"},
         {EXPR_WANTS_BOOL, "contains(sender)", "error 1:1 contains takes 2 arguments, not 1\n"},

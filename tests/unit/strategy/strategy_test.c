@@ -329,7 +329,7 @@ static void wrong_plans_are_refused(void **state)
          NULL},
         {"queue: { strategy: { route: mx } }", "no value yet", NULL},
         {"queue: { strategy: { tls: default } }", "there is no variable \"default\"",
-         "in quotes: 'default'"},
+         "write use: default"},
         {"queue: { strategy: { route: [ { if: \"rcpt_domian == 'a'\", use: mx }, { use: mx } ] } }",
          "f:1:38: queue.strategy.route: there is no variable \"rcpt_domian\"",
          "did you mean rcpt_domain?"},
