@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 
+from ports import free_ports
 from shimlog import Control
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -48,22 +49,6 @@ queue:
       - {{ if: "rcpt_domain == 'nowhere.example'", use: nowhere }}
       - {{ use: default }}
 """
-
-
-def free_ports(count):
-    """Below those that the system gives to clients, which might take them meanwhile."""
-    held = []
-    while len(held) < count:
-        s = socket.socket()
-        try:
-            s.bind(("127.0.0.1", random.randint(10000, 30000)))
-            held.append(s)
-        except OSError:
-            s.close()
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
 
 
 class Failure(Exception):

@@ -1,6 +1,6 @@
 """Exim. It takes mail from anyone: for `domain` into a maildir, all other mail to `relayhost`."""
 
-from .peer import Peer, free_port  # noqa: F401
+from .peer import Peer
 
 CONFIG = """
 primary_hostname = exim.test

@@ -8,14 +8,19 @@ import subprocess
 import time
 from pathlib import Path
 
+from ports import free_port
+
 TREE = Path(__file__).resolve().parents[2]
 PEERS = TREE / "build" / "peers"
 
 
-def free_port(family=socket.AF_INET, host="127.0.0.1"):
-    with socket.socket(family, socket.SOCK_STREAM) as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
+def made(folder):
+    """False: it was there already, perhaps since another run has just made it."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 class Peer:
@@ -27,11 +32,11 @@ class Peer:
             subprocess.run([TREE / "tests/peers/fetch", self.name], check=True)
         # Short: a local socket's path has room for a hundred bytes.
         n = 1
-        while (self.root / "run" / str(n)).exists():
+        (self.root / "run").mkdir(exist_ok=True)
+        while not made(self.root / "run" / str(n)):
             n += 1
         self.inside = f"/run/{n}"
         self.folder = self.root / "run" / str(n)
-        self.folder.mkdir(parents=True)
         self.port = free_port()
         self.process = None
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from .peer import free_port
+from ports import free_port
 
 
 class Store:

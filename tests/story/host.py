@@ -13,6 +13,7 @@ import threading
 import time
 
 import sasl
+from ports import free_port
 from yard import PATIENCE
 
 
@@ -269,10 +270,8 @@ def read_data(f):
 
 
 def silent_port():
-    """A port where nobody listens."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port where nobody listens: one of those that are kept for this process alone."""
+    return free_port()
 
 
 def passed(seconds):

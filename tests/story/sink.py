@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 
-from peers.peer import free_port
+from ports import free_port
 from yard import PATIENCE, PROGRAM
 
 

@@ -5,7 +5,7 @@ import pytest
 from client import sends_mail
 from host import Host
 from peers.nsd import Nsd
-from peers.peer import free_port
+from ports import free_port
 
 ZONES = {
     "two.test": "@ MX 10 first\n@ MX 20 second\nfirst A 127.0.0.11\nsecond A 127.0.0.12",

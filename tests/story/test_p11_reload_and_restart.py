@@ -74,7 +74,7 @@ def test_sighup_reloads_too(yard):
 
 
 def test_a_listener_that_a_reload_takes_away_finishes_its_sessions(yard):
-    from peers.peer import free_port
+    from ports import free_port
     other = free_port()
     yard.configure({"listeners": {"more": {"bind": [f"127.0.0.1:{other}"]}}}).start()
     with Client(other) as client:

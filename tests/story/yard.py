@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from peers.peer import free_port
+from ports import free_port
 
 TREE = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("POSTYARD", str(TREE / "build" / "postyard"))
