@@ -28,8 +28,8 @@ static const struct job_note *note_of(const struct message *m, const struct job_
 }
 
 /* A wait begins when its time has come; before that, when the last attempt was over. */
-static struct date wait_since(const struct message *m, const struct rcpt_state *s,
-                              enum wait_reason reason)
+static struct date due_since(const struct message *m, const struct rcpt_state *s,
+                             enum wait_reason reason)
 {
     if (reason == WAIT_HELD && s->held_since.ms > 0) { /* else its queue is */
         return s->held_since;
@@ -38,6 +38,16 @@ static struct date wait_since(const struct message *m, const struct rcpt_state *
         return s->next.ms > m->arrived.ms ? s->next : m->arrived;
     }
     return s->last.at.ms > 0 ? s->last.at : m->arrived;
+}
+
+/* What keeps it, a rest or a pause, may have begun later than that; what began earlier keeps it
+ * since it came. */
+static struct date wait_since(const struct message *m, const struct rcpt_state *s,
+                              const struct job_note *note, enum wait_reason reason)
+{
+    struct date due = due_since(m, s, reason);
+
+    return s->held_since.ms == 0 && note != NULL && note->since.ms > due.ms ? note->since : due;
 }
 
 static void make_wait(const struct message *m, const struct rcpt_state *s,
@@ -60,7 +70,7 @@ static void make_wait(const struct message *m, const struct rcpt_state *s,
                s->attempts == 0 && s->next.ms <= s->hold_end.ms) {
         ret->text = STR("its sender asked to hold it until then (FUTURERELEASE)");
     }
-    ret->since = wait_since(m, s, reason);
+    ret->since = wait_since(m, s, note, reason);
     ret->until = note != NULL ? note->until : DATE_NEVER;
 }
 

@@ -135,7 +135,7 @@ static void note_job(const struct queue *q, const struct job *j, struct arena *a
         ret->until = j->flags & JOB_HELD ? j->note : j->act;
         ret->text = arena_dup(a, job_text(q, j));
     } else if (j->flags & JOB_LIMITED) {
-        limited_note(q, j, a, &ret->until, &ret->text);
+        limited_note(q, j, a, ret);
     } else if (ret->reason == WAIT_RATE_LIMIT) {
         ret->text = arena_printf(a, "the rate of virtual queue %s", q->vqueues[j->queue]->name);
         ret->until = date_add(clock_date(),
@@ -146,9 +146,12 @@ static void note_job(const struct queue *q, const struct job *j, struct arena *a
         p = p != NULL ? p : pauses_site(q->pauses, ret->site, clock_date());
         ret->text = p != NULL ? pause_text(p, a) : STR_EMPTY;
         ret->until = p != NULL ? p->until : DATE_NEVER;
+        ret->since = p != NULL ? p->since : ret->since;
     } else if (ret->reason == WAIT_HELD) {
         ret->text = arena_printf(a, "virtual queue %s is held", q->vqueues[j->queue]->name);
+        ret->since = q->vqueues[j->queue]->held_since;
     } else if (ret->reason == WAIT_BACKOFF || j->site->resting) {
+        ret->since = j->site->resting ? site_rest_since(j->site) : ret->since;
         ret->until = j->site->resting ? j->site->rest_until : DATE_NEVER;
         ret->text = arena_dup(a, str_of(site_text(j->site)));
     }

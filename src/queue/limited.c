@@ -19,7 +19,7 @@ struct limited {
     struct job *job;
     struct limit_key *keys;
     uint32_t count, at; /* at: the key whose limit it waits for */
-    struct date until;
+    struct date since, until;
     bool at_work_only; /* what it waits for is the end of something, not time */
     struct arena arena;
 };
@@ -92,6 +92,7 @@ void limited_begin(struct queue *q, const struct work *w, const struct limit_ref
     }
     map_put_num(&q->limited, (uint64_t)(uintptr_t)l->job, l);
     l->job->flags |= JOB_LIMITED;
+    l->since = clock_date();
     wait_at(q, l, why);
 }
 
@@ -145,13 +146,13 @@ enum wait_reason limited_reason(const struct queue *q, const struct job *j)
     return limited_of(q, j)->at_work_only ? WAIT_SITE_LIMIT : WAIT_RATE_LIMIT;
 }
 
-void limited_note(const struct queue *q, const struct job *j, struct arena *a, struct date *until,
-                  struct str *text)
+void limited_note(const struct queue *q, const struct job *j, struct arena *a, struct job_note *ret)
 {
     const struct limited *l = limited_of(q, j);
 
-    *until = l->until;
-    *text = arena_printf(a, "queue.limiter.outbound.%.*s", STR_ARG(l->keys[l->at].rule));
+    ret->since = l->since;
+    ret->until = l->until;
+    ret->text = arena_printf(a, "queue.limiter.outbound.%.*s", STR_ARG(l->keys[l->at].rule));
 }
 
 void limits_use_plan(struct queue *q)

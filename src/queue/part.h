@@ -40,8 +40,9 @@ struct vqueue {
     uint16_t number;
     uint32_t jobs; /* whatever their state */
     uint32_t slots, running;
-    bool orphan;      /* no longer configured: served with ORPHAN_SLOTS until empty */
-    bool held;        /* keeps its mail without trying it */
+    bool orphan; /* no longer configured: served with ORPHAN_SLOTS until empty */
+    bool held;   /* keeps its mail without trying it */
+    struct date held_since;
     bool paused;      /* by an operator: attempts wait, clocks go on */
     struct rate rate; /* of messages that start */
     struct bucket bucket;
@@ -228,8 +229,8 @@ void limited_begin(struct queue *q, const struct work *w, const struct limit_ref
 void limited_end(struct queue *q, struct job *j);
 void limits_call(struct queue *q); /* those whose turn has come */
 enum wait_reason limited_reason(const struct queue *q, const struct job *j);
-void limited_note(const struct queue *q, const struct job *j, struct arena *a, struct date *until,
-                  struct str *text);
+void limited_note(const struct queue *q, const struct job *j, struct arena *a,
+                  struct job_note *ret); /* since when, until when, and at which limit */
 
 /* ask.c: runs fn on the queue's loop while the caller waits. */
 struct err queue_call(struct queue *q, void (*fn)(struct queue *, void *), void *ctx,

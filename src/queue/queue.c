@@ -114,6 +114,9 @@ void vqueue_set(struct vqueue *v, const struct plan_queue *planned,
     v->planned = planned;
     v->orphan = planned == NULL;
     v->slots = s->concurrency;
+    if (s->hold && !v->held) {
+        v->held_since = clock_date();
+    }
     v->held = s->hold;
     v->rate = s->rate;
     v->lanes.max = s->lanes_max;

@@ -205,6 +205,7 @@ struct job_note {
     bool is_loading;   /* not in memory yet: of all the message's recipients, and of them only
                           state and reason are known */
     enum wait_reason reason;
+    struct date since; /* when what it waits for began to keep it; 0: when it came to be due */
     struct date until; /* of the wait; DATE_NEVER: nobody knows */
     struct str text;   /* what the reason is about: failure text, limit's name */
 };

@@ -126,7 +126,11 @@ static void note_text(struct site *site, struct str why)
 static void begin_rest(struct sites *s, struct site *site, struct duration_list rests,
                        struct date now, unsigned jitter)
 {
-    site->rest_until = date_add(now, rest_ms(site, rests, jitter));
+    int64_t ms = rest_ms(site, rests, jitter);
+
+    site->rest_until = date_add(now, ms);
+    must(ms <= UINT32_MAX);
+    site->rest_ms = (uint32_t)ms;
     site->rests++;
     site->resting = true;
     site->probing = false;

@@ -36,14 +36,23 @@ struct site {
     uint32_t rests;       /* in a row: which of the rest times is next */
     bool paused;          /* by an operator */
     bool resting, probing;
-    bool scouting;   /* the job that shall probe is being prepared, or waits for a slot */
-    bool rests_slow; /* it rests because it was slow when its queue's share for such was taken */
+    /* The job that shall probe is being prepared, or waits for a slot. */
+    bool scouting : 1;
+    /* It rests because it was slow when its queue's share for such was taken. */
+    bool rests_slow : 1;
+    uint32_t rest_ms; /* how long this rest is: a day with its jitter at most */
     struct date rest_until;
     struct date proven_until;
     struct heap_node wake; /* in sites->waking while it rests */
     char *text; /* the last failure, for `why`; NULL: none. Apart, because most have none (P7) */
     char near[SITE_NAME_NEAR];
 };
+
+/* When its rest began. */
+static inline struct date site_rest_since(const struct site *site)
+{
+    return date_add(site->rest_until, -(int64_t)site->rest_ms);
+}
 
 static inline const char *site_text(const struct site *site)
 {

@@ -179,6 +179,12 @@ def test_a_destination_that_is_down_rests_and_mail_says_so(yard):
     identity = sends_mail(yard, "a@client.example", "b@hub.example")
     [waits] = why(yard, identity, "backoff")
     assert waits["wait"]["until"] is not None
+    first = waits["wait"]["since"]
+    # Something else keeps it from now on: since then, not since it was due (P4).
+    assert yard.with_config("queue", "pause", "now", "--all").returncode == 0
+    [waits] = why(yard, identity, "paused")
+    [pause] = json.loads(yard.with_config("queue", "pauses", "--json").stdout)["items"]
+    assert waits["wait"]["since"] == pause["since"] > first
 
 
 def test_send_follows_its_message_to_the_end(yard, host):

@@ -76,6 +76,7 @@ static void make(struct message *m, struct recipient to[4], struct job_note note
                                  .act = morning,
                                  .state = "due",
                                  .reason = WAIT_BACKOFF,
+                                 .since = later(30),
                                  .until = later(900),
                                  .text = STR("connection refused")};
 }
@@ -116,7 +117,7 @@ static void each_waiting_recipient_has_one_reason_since_when_and_until_when(void
     } want[] = {
         {true, "not-due", "", 120, 420},
         {false, "", "", 0, 0},
-        {true, "backoff", "connection refused", 0, 900},
+        {true, "backoff", "connection refused", 30, 900},
         {true, "held", "asked to", 5, -1},
     };
     struct arena a ARENA_LOCAL = {0};
