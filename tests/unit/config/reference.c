@@ -6,24 +6,12 @@
  *     reference check DOCS   fails when a file differs from what would be written, or when a
  *                            default or a built-in object is itself wrong
  */
-#include "admin/settings.h"
 #include "base/check.h"
+#include "cli/command.h"
 #include "config/config.h"
-#include "dns/settings.h"
-#include "inbound/settings.h"
-#include "lookup/settings.h"
 #include "play/scenario.h"
-#include "queue/settings.h"
-#include "strategy/settings.h"
 
 #include <stdio.h>
-
-/* In the order of the page. */
-static const struct setting_table *const tables[] = {
-    &server_table,  &listeners_table, &admin_table,   &log_table,        &resolver_table,
-    &virtual_table, &schedule_table,  &route_table,   &connection_table, &source_ip_table,
-    &tls_table,     &strategy_table,  &limiter_table, &lookup_table,     &quarantine_table,
-};
 
 static void write_scenario(const struct setting_table *const *unused, size_t count, struct buf *out)
 {
@@ -81,7 +69,9 @@ int main(int argc, char **argv)
     struct faults faults = {0};
     struct buf said BUF_LOCAL = {0};
     bool is_write = argc == 3 && strcmp(argv[1], "write") == 0;
-    bool ok = config_tables_are_sound(tables, COUNT_OF(tables), &faults);
+    size_t count;
+    const struct setting_table *const *tables = cli_tables(&count);
+    bool ok = config_tables_are_sound(tables, count, &faults);
 
     if (argc != 3 || (!is_write && strcmp(argv[1], "check") != 0)) {
         fprintf(stderr, "usage: reference write|check DOCS\n");
@@ -95,7 +85,7 @@ int main(int argc, char **argv)
         char path[1024];
 
         snprintf(path, sizeof path, "%s/%s", argv[2], pages[i].name);
-        pages[i].write(tables, COUNT_OF(tables), &page);
+        pages[i].write(tables, count, &page);
         ok = (is_write ? write_page(path, buf_str(&page)) : check_page(path, buf_str(&page))) && ok;
     }
     return ok ? 0 : 1;
