@@ -6,6 +6,7 @@
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
 #include "runtime/process.h"
+#include "valgrind.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -107,10 +108,9 @@ static void all_rows(void *arg)
  * else its absence is a fault. */
 static bool no_pidfd_under_valgrind(void)
 {
-    const char *preload = getenv("LD_PRELOAD"); /* Valgrind puts itself there */
     int fd;
 
-    if (preload == NULL || strstr(preload, "vgpreload") == NULL) {
+    if (!under_valgrind()) {
         return false;
     }
     fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
