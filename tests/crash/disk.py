@@ -88,14 +88,14 @@ class Case:
             self.unmount()
 
 
-def until_heard(c, operation, error):
+def until_heard(c, operation, error, codes):
     """Fails one call now and then, until it hits more than results, of which no client hears."""
     for _ in range(20):
         threading.Timer(0.2, lambda: c.yard.control.set(
             prefix=b"log-", fail_operations=bit(operation), fail_errno=error,
             fail_count=1)).start()
         c.load.run(0.5)
-        if c.replies("451") + c.replies("452"):
+        if any(c.replies(code) for code in codes):
             break
     c.load.run(0.3)
     c.alive()
@@ -134,7 +134,7 @@ def disk_says_full(c):
     c.open()
     want(c.yard.start(), "the server does not start")
     c.load.run(0.5)
-    until_heard(c, "write", errno.ENOSPC)
+    until_heard(c, "write", errno.ENOSPC, ["451", "452"])
     refused = c.replies("451") + c.replies("452")
     want(refused, "no client heard of it")
     last = list(c.load.messages.values())[-20:]
@@ -148,7 +148,7 @@ def flush_fails(c):
     c.open()
     want(c.yard.start(), "the server does not start")
     c.load.run(0.5)
-    until_heard(c, "flush", errno.EIO)
+    until_heard(c, "flush", errno.EIO, ["451"])  # 452 may come for want of a segment
     want(c.events("store_flush_failed"), "the failure is not in the log")
     want(c.replies("451"), "no client heard 451")
     want(any(m.id for m in list(c.load.messages.values())[-20:]), "mail is not accepted again")
