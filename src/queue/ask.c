@@ -288,6 +288,8 @@ static void depths_here(struct queue *q, void *ctx)
                                                     .running = v->running,
                                                     .due = v->due.jobs,
                                                     .ready = v->ready.jobs,
+                                                    .in_hand = v->in_hand,
+                                                    .in_hand_max = hand_max(v),
                                                     .orphan = v->orphan,
                                                     .held = v->held};
     }

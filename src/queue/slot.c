@@ -59,6 +59,7 @@ static void tell_rest(struct queue *q, struct site *site)
     event_raise(&ev_site_rests, f_site(str_of(site->name)), f_text(str_of(site_text(site))),
                 f_until(site->rest_until));
     site_park(q, site);
+    signal_raise(&q->changed); /* its end may be the next thing to wake for */
 }
 
 /* A site is new again, so it may hold more of a ready set than a new one's share. */

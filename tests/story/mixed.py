@@ -96,6 +96,8 @@ class Letter:
         if self.kind == "utf8":
             self.words += " SMTPUTF8"
         whole = self.message if self.message.endswith(b"\r\n") else self.message + b"\r\n"
+        if whole[:1] in (b" ", b"\t"):  # else it would be read as the rest of our Received field
+            whole = b"\r\n" + whole
         self.digest = hashlib.sha256(whole).digest()
 
 

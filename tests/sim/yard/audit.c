@@ -2,7 +2,7 @@
 
 #include "runtime/clock.h"
 
-enum { WALK_MAX = 1000, SLACK_MS = 100, READY_SPARE = 64 };
+enum { WALK_MAX = 1000, SLACK_MS = 100 };
 
 /* What one look sees: the store before, the queue, the store after. */
 struct look {
@@ -93,7 +93,7 @@ static bool has_free_slot(const struct look *l, struct str queue)
     for (uint32_t i = 0; i < l->depth_count; i++) {
         if (str_eq(l->depths[i].name, queue)) {
             return l->depths[i].running < l->depths[i].slots &&
-                   l->depths[i].ready < 2 * l->depths[i].slots + READY_SPARE;
+                   l->depths[i].in_hand < l->depths[i].in_hand_max;
         }
     }
     return false;
@@ -121,7 +121,9 @@ static void judge_reason(struct look *l, struct audit *a, const struct job_note 
                  (unsigned long long)n->message);
     }
     if (n->reason == WAIT_BACKOFF && !date_is_never(n->until) && n->until.ms + SLACK_MS < now) {
-        sim_fail(run, "job %016llx waits for a rest that is over", (unsigned long long)n->message);
+        sim_fail(run, "job %016llx (%s) waits for a rest that is over: %lld ms, %.*s",
+                 (unsigned long long)n->message, n->state, (long long)(now - n->until.ms),
+                 (int)n->text.len, n->text.ptr);
     }
 }
 
@@ -147,8 +149,10 @@ static void judge_idle(struct look *l, struct audit *a)
             continue;
         }
         if (was_idle(a, n->message + n->first)) {
-            sim_fail(l->machine->run, "job %016llx says that %.*s has no slot, and it has",
-                     (unsigned long long)n->message, STR_ARG(n->queue));
+            sim_fail(l->machine->run,
+                     "job %016llx (%s, of %.*s) says at %lld that %.*s has no slot, and it has",
+                     (unsigned long long)n->message, n->state, STR_ARG(n->site),
+                     (long long)clock_date().ms, STR_ARG(n->queue));
         }
         if (count < AUDIT_JOBS_MAX) {
             idle[count++] = n->message + n->first;
