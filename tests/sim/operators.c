@@ -487,9 +487,8 @@ static void run(struct sim_run *r)
 
 int main(int argc, char **argv)
 {
-    static const struct sim_need needs[] = {{"crash", 20},     {"held", 20},
-                                            {"cancelled", 20}, {"cancel-requested", 20},
-                                            {"paused", 20},    {"many", 20}};
+    static const struct sim_need needs[] = {
+        {"crash", 20}, {"held", 20}, {"cancelled", 20}, {"paused", 20}, {"many", 20}};
     static const struct sim_scenario scenario = {"operators", run, needs, COUNT_OF(needs), 40};
 
     return sim_main(argc, argv, &scenario);
