@@ -138,6 +138,22 @@ static struct ledger_rcpt *somebody(struct operators *c, unsigned *number, unsig
     return &mail->to[*at];
 }
 
+/* One that is likely to be at work: of the latest messages, to a host that takes its time. */
+static struct ledger_rcpt *somebody_at_work(struct operators *c, unsigned *number, unsigned *at)
+{
+    for (unsigned tries = 0; tries < 40 && c->ledger.count > 0; tries++) {
+        unsigned back = (unsigned)random_below(c->ledger.count < 12 ? c->ledger.count : 12);
+        struct ledger_mail *mail = &c->ledger.mail[c->ledger.count - 1 - back];
+
+        *number = c->ledger.count - 1 - back;
+        *at = (unsigned)random_below(mail->to_count);
+        if (str_find_str(str_of(mail->to[*at].address), STR("@slow-")) != STR_NONE) {
+            return &mail->to[*at];
+        }
+    }
+    return somebody(c, number, at);
+}
+
 static void operate(struct machine *m, struct action *act, const struct selection *which,
                     struct operation *ret)
 {
@@ -152,11 +168,12 @@ static void one_recipient(struct machine *m)
 {
     struct operators *c = m->options.ctx;
     unsigned number, at;
-    struct ledger_rcpt *r = somebody(c, &number, &at);
     struct action act = {.kind = (enum action_kind)random_below(ACTION_COUNT),
                          .who = STR("an operator"),
                          .why = STR("it is so")};
     struct selection which = {0};
+    struct ledger_rcpt *r = act.kind == ACTION_CANCEL ? somebody_at_work(c, &number, &at)
+                                                      : somebody(c, &number, &at);
     struct operation o;
     struct known *known;
 
@@ -487,8 +504,9 @@ static void run(struct sim_run *r)
 
 int main(int argc, char **argv)
 {
-    static const struct sim_need needs[] = {
-        {"crash", 20}, {"held", 20}, {"cancelled", 20}, {"paused", 20}, {"many", 20}};
+    static const struct sim_need needs[] = {{"crash", 20},     {"held", 20},
+                                            {"cancelled", 20}, {"cancel-requested", 20},
+                                            {"paused", 20},    {"many", 20}};
     static const struct sim_scenario scenario = {"operators", run, needs, COUNT_OF(needs), 40};
 
     return sim_main(argc, argv, &scenario);
