@@ -77,6 +77,16 @@ static enum wait_reason blocked_reason(const struct vqueue *v, const struct bert
     return WAIT_NO_SLOT;
 }
 
+/* A due job that nothing keeps but a ready set without a place, which its queue's rate made small:
+ * then it is the rate that it waits for, and not slots, of which there are. */
+static enum wait_reason due_reason(const struct vqueue *v, const struct job *j)
+{
+    enum wait_reason r = blocked_reason(v, turns_find(&v->due, j->lane, j->priority, j->site));
+    bool by_rate = v->rate.count > 0 && v->running < v->slots && v->in_hand >= hand_max(v);
+
+    return r == WAIT_NO_SLOT && by_rate ? WAIT_RATE_LIMIT : r;
+}
+
 static enum wait_reason reason_of(const struct queue *q, const struct job *j)
 {
     const struct vqueue *v = q->vqueues[j->queue];
@@ -97,7 +107,7 @@ static enum wait_reason reason_of(const struct queue *q, const struct job *j)
         if (!v->held && !v->paused && !j->site->paused && !site_admits(j->site)) {
             return j->site->rests_slow ? WAIT_SLOW_LIMIT : WAIT_BACKOFF;
         }
-        return blocked_reason(v, turns_find(&v->due, j->lane, j->priority, j->site));
+        return due_reason(v, j);
     case JOB_PREPARING:
         return WAIT_PREPARING;
     case JOB_READY:
@@ -138,8 +148,10 @@ static void note_job(const struct queue *q, const struct job *j, struct arena *a
         limited_note(q, j, a, ret);
     } else if (ret->reason == WAIT_RATE_LIMIT) {
         ret->text = arena_printf(a, "the rate of virtual queue %s", q->vqueues[j->queue]->name);
-        ret->until = date_add(clock_date(),
-                              (q->vqueues[j->queue]->rate_timer.key - clock_now().ns) / NS_PER_MS);
+        if (heap_holds(&q->vqueues[j->queue]->rate_timer)) {
+            ret->until = date_add(
+                clock_date(), (q->vqueues[j->queue]->rate_timer.key - clock_now().ns) / NS_PER_MS);
+        }
     } else if (ret->reason == WAIT_PAUSED) {
         const struct pause *p = pauses_queue(q->pauses, ret->queue, clock_date());
 
@@ -288,8 +300,6 @@ static void depths_here(struct queue *q, void *ctx)
                                                     .running = v->running,
                                                     .due = v->due.jobs,
                                                     .ready = v->ready.jobs,
-                                                    .in_hand = v->in_hand,
-                                                    .in_hand_max = hand_max(v),
                                                     .orphan = v->orphan,
                                                     .held = v->held};
     }

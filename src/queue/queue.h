@@ -245,9 +245,8 @@ struct err queue_count(struct queue *q, struct queue_counts *ret, struct when by
 struct queue_depth {
     struct str name;
     uint64_t slots, running, due, ready;
-    uint64_t in_hand, in_hand_max; /* its ready set: preparing and ready, and its places */
-    bool orphan;                   /* no longer configured; served until empty */
-    bool held;                     /* keeps its mail without trying it */
+    bool orphan; /* no longer configured; served until empty */
+    bool held;   /* keeps its mail without trying it */
 };
 struct err queue_each(struct queue *q, struct arena *a, struct queue_depth **ret, uint32_t *count,
                       struct when by);

@@ -2,7 +2,7 @@
 
 #include "runtime/clock.h"
 
-enum { WALK_MAX = 1000, SLACK_MS = 100 };
+enum { WALK_MAX = 1000, SLACK_MS = 100, READY_SPARE = 64 };
 
 /* What one look sees: the store before, the queue, the store after. */
 struct look {
@@ -93,7 +93,7 @@ static bool has_free_slot(const struct look *l, struct str queue)
     for (uint32_t i = 0; i < l->depth_count; i++) {
         if (str_eq(l->depths[i].name, queue)) {
             return l->depths[i].running < l->depths[i].slots &&
-                   l->depths[i].in_hand < l->depths[i].in_hand_max;
+                   l->depths[i].ready < 2 * l->depths[i].slots + READY_SPARE;
         }
     }
     return false;
