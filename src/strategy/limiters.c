@@ -106,7 +106,9 @@ static void add(struct plan_full *p, const struct config_object *o)
     if (set->match.text.len > 0) {
         compile_match(p, l);
     }
-    if (set->rate.count == 0 && set->concurrency == 0) {
+    /* A rate that is wrong has been told, and one mistake is told once. */
+    if (set->rate.count == 0 && set->concurrency == 0 &&
+        !(p->faults->errors > 0 && plan_given(p, set, "rate"))) {
         fault_error(p->faults, o->at, "queue.limiter.outbound.%.*s limits nothing",
                     STR_ARG(o->name));
         fault_hint(p->faults, "give it a rate, such as 20/1m, or a concurrency");
