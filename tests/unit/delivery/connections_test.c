@@ -255,6 +255,39 @@ static void a_stop_cuts_a_silent_host_short(void **state)
     (void)state;
 }
 
+static void known_ends_test(struct yard *y)
+{
+    uint64_t id = yard_send(y, "a@b.example", "u@hub.example v@hub.example w@hub.example");
+    struct queue_counts counts;
+    struct parcel *p;
+
+    (void)fiber_sleep(when_after(1000), WHEN_NEVER);
+    must(queue_count(y->queue, &counts, WHEN_NEVER).code == OK);
+    YARD_CHECK(y, counts.running == 1 && counts.delivered == 1);
+    must(store_fetch(y->store, id, &p, WHEN_NEVER).code == OK);
+    YARD_CHECK(y, p->message.to[0].state.status == RCPT_DELIVERED);
+    YARD_CHECK(y, p->message.to[1].state.status == RCPT_WAITING);
+    YARD_CHECK(y, p->message.to[2].state.status == RCPT_WAITING);
+    parcel_drop(p);
+    yard_wait(y, 60000);
+    YARD_CHECK(y, y->hosts[0].contents == 3); /* none came twice */
+    YARD_CHECK(y, yard_jobs(y) == 0);
+}
+
+/* P1, PY-37: a crash now would repeat nothing that was answered a second ago. */
+static void ends_are_recorded_while_their_job_runs_on(void **state)
+{
+    struct yard_host hosts[] = {{.ip = HUB, .mail = "250 ok|-|250 ok"}};
+    struct yard y = {.config = CONFIG("rcpts-per-transaction: 1, timeout: { mail-from: 5s }",
+                                      "starttls: optional"),
+                     .hosts = hosts,
+                     .host_count = 1,
+                     .test = known_ends_test};
+
+    yard_run(&y);
+    (void)state;
+}
+
 /* P1: what has been sent whole and not been answered is in flight: nothing was learned of it, so
  * nothing is recorded, and the next start tries it again. */
 static void a_stop_in_flight_test(struct yard *y)
@@ -291,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_large_report_arrives_whole),
         cmocka_unit_test(what_was_never_tried_is_tried_once_before_it_ends),
         cmocka_unit_test(a_changed_route_holds_for_waiting_mail),
+        cmocka_unit_test(ends_are_recorded_while_their_job_runs_on),
         cmocka_unit_test(a_stop_cuts_a_silent_host_short),
         cmocka_unit_test(a_stop_records_nothing_of_what_is_in_flight),
     };

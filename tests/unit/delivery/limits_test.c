@@ -218,6 +218,27 @@ static void local_routes_are_not_limited_unless_told(void **state)
     (void)state;
 }
 
+static void without_value(struct yard *y)
+{
+    for (int i = 0; i < 5; i++) {
+        (void)yard_send(y, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!@b.example",
+                        "u@hub.example");
+    }
+    pass(2000);
+    YARD_CHECK(y, y->hosts[0].contents == 5);
+    YARD_CHECK(y, yard_logged(y, "\"event\":\"limiter_unmatched\",\"name\":\"some\""));
+}
+
+/* the pattern takes more steps than one may. */
+static void a_match_without_value_limits_nothing_and_says_so(void **state)
+{
+    struct yard_host hosts[] = {{.ip = HUB}};
+
+    run(CONFIG("      some: { match: 'matches(\"^((a+)+)+@\", sender)', rate: 2/1m }\n", ""), hosts,
+        1, without_value);
+    (void)state;
+}
+
 static void changed(struct yard *y)
 {
     for (int i = 0; i < 5; i++) {
@@ -248,6 +269,7 @@ int main(void)
         cmocka_unit_test(only_so_many_are_at_work_at_a_time),
         cmocka_unit_test(an_address_at_its_limit_leaves_the_mail_to_the_next),
         cmocka_unit_test(local_routes_are_not_limited_unless_told),
+        cmocka_unit_test(a_match_without_value_limits_nothing_and_says_so),
         cmocka_unit_test(a_reload_without_the_limiter_lets_them_go),
     };
 
