@@ -13,6 +13,7 @@
  * Switches  The store's (store/broken.h) that this scenario can see.
  */
 #include "base/mem.h"
+#include "chance.h"
 #include "runtime/clock.h"
 #include "runtime/fiber.h"
 #include "runtime/random.h"
@@ -86,11 +87,7 @@ struct crash {
 
 static uint64_t draw(struct crash *c, uint64_t below)
 {
-    uint64_t z = c->rng += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (z ^ z >> 31) % below;
+    return chance_below(&c->rng, below);
 }
 
 /* ---- clients ---- */

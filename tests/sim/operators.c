@@ -11,6 +11,7 @@
  * Switches  Things the operator does and does not own up to: early-release, unsaid-resume.
  */
 #include "base/mem.h"
+#include "chance.h"
 #include "queue/operate.h"
 #include "queue/pause.h"
 #include "runtime/clock.h"
@@ -441,11 +442,7 @@ static void told(struct machine *m, const char *event, const struct event_field 
 
 static uint64_t draw(struct operators *c, uint64_t below)
 {
-    uint64_t z = c->rng += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (z ^ z >> 31) % below;
+    return chance_below(&c->rng, below);
 }
 
 static void live(struct operators *c, unsigned life, struct date *start)

@@ -13,6 +13,7 @@
  *           queue is not pumped when its slots are raised.
  */
 #include "base/mem.h"
+#include "chance.h"
 #include "queue/part.h"
 #include "runtime/clock.h"
 #include "runtime/fiber.h"
@@ -69,11 +70,7 @@ struct slots {
 /* A configuration is drawn before the world runs too, so its chance is the scenario's own. */
 static unsigned draw(struct slots *s, uint64_t below)
 {
-    uint64_t z = s->rng += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (unsigned)((z ^ z >> 31) % below);
+    return (unsigned)chance_below(&s->rng, below);
 }
 
 static const char *one_of(struct slots *s, const char *const *words, size_t count)

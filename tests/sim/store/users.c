@@ -1,5 +1,6 @@
 #include "users.h"
 
+#include "../chance.h"
 #include "base/mem.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
@@ -10,11 +11,7 @@ enum { ERRORS_MAX = 12 };
 
 uint64_t rng_next(struct rng64 *r, uint64_t below)
 {
-    uint64_t x = r->state += 0x9e3779b97f4a7c15u;
-
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return (x ^ x >> 31) % below;
+    return chance_below(&r->state, below);
 }
 
 static char content_byte(uint64_t id, uint64_t i)

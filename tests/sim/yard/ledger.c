@@ -1,5 +1,6 @@
 #include "ledger.h"
 
+#include "../chance.h"
 #include "base/mem.h"
 #include "runtime/clock.h"
 
@@ -23,15 +24,6 @@ void ledger_done(struct ledger *l)
 
 /* ---- messages ---- */
 
-static uint64_t mix(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 unsigned ledger_write(struct ledger *l, const char *const *domains, unsigned domain_count,
                       uint64_t random)
 {
@@ -40,13 +32,14 @@ unsigned ledger_write(struct ledger *l, const char *const *domains, unsigned dom
 
     must(l->count <= LEDGER_MAIL_MAX);
     m->fate = UNSENT;
-    m->has_sender = mix(&random) % 10 != 0;
-    m->size = mix(&random) % 12 == 0 ? LARGE_BYTES + mix(&random) % LARGE_SPREAD
-                                     : mix(&random) % 4000;
-    m->to_count = 1 + (unsigned)(mix(&random) % 3 == 0 ? mix(&random) % LEDGER_RCPTS_MAX : 0);
+    m->has_sender = chance_next(&random) % 10 != 0;
+    m->size = chance_next(&random) % 12 == 0 ? LARGE_BYTES + chance_next(&random) % LARGE_SPREAD
+                                             : chance_next(&random) % 4000;
+    m->to_count =
+        1 + (unsigned)(chance_next(&random) % 3 == 0 ? chance_next(&random) % LEDGER_RCPTS_MAX : 0);
     for (unsigned i = 0; i < m->to_count; i++) {
         snprintf(m->to[i].address, LEDGER_ADDRESS_MAX, "r%ux%u@%s", number, i,
-                 domains[mix(&random) % domain_count]);
+                 domains[chance_next(&random) % domain_count]);
     }
     return number;
 }
