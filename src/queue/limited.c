@@ -79,11 +79,11 @@ bool limits_let_start(struct queue *q, struct work *w, struct limit_refusal *ret
     return inner->holds_limits;
 }
 
-void limited_begin(struct queue *q, const struct work *w, const struct limit_refusal *why)
+void limited_begin(struct queue *q, struct work *w, const struct limit_refusal *why)
 {
     struct limited *l = MEM_NEW(struct limited);
 
-    l->job = queue_work_of((struct work *)(uintptr_t)w)->job;
+    l->job = queue_work_of(w)->job;
     l->count = w->limit_count;
     l->keys = arena_array(&l->arena, l->count, sizeof *l->keys);
     for (uint32_t i = 0; i < l->count; i++) {
@@ -186,6 +186,7 @@ static void ask_here(struct queue *q, void *ctx)
 {
     struct asking *a = ctx;
 
+    /* For connections nobody stands in line: who is refused tries another address. */
     a->taken = limits_take(q->limits, a->keys, a->count, true, clock_now(), a->why);
 }
 

@@ -225,7 +225,7 @@ void limits_use_plan(struct queue *q);
 bool limits_let_start(struct queue *q, struct work *w, struct limit_refusal *ret);
 void limits_work_over(struct queue *q, const struct work *w); /* holds_limits */
 /* The job of w, in no berth, waits at the limit that refused; or does no longer. */
-void limited_begin(struct queue *q, const struct work *w, const struct limit_refusal *why);
+void limited_begin(struct queue *q, struct work *w, const struct limit_refusal *why);
 void limited_end(struct queue *q, struct job *j);
 void limits_call(struct queue *q); /* those whose turn has come */
 enum wait_reason limited_reason(const struct queue *q, const struct job *j);
