@@ -9,7 +9,7 @@ import sys
 FLOORS = [
     ["base"],
     ["mail", "config", "runtime"],
-    ["tls", "dns", "http", "expr", "lookup"],
+    ["tls", "dns", "http", "expr", "lookup", "doc"],
     ["smtp", "strategy", "store", "hooks", "limit"],
     ["queue"],
     ["inbound", "delivery", "play"],
