@@ -27,7 +27,7 @@ LIBRARIES = {
     "curl/": "http",
     "pcre2": "expr",
     "libfyaml": "config",
-    "jansson": "admin",
+    "jansson": "doc",
     "idn2": "dns",
     "hiredis/": "lookup",
     "libpq": "lookup",

@@ -3,9 +3,9 @@
 #include "admin/json.h"
 #include "admin/view.h"
 #include "base/check.h"
-#include "runtime/fiber.h"
+#include "doc/doc.h"
+#include "http/serve.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
 enum member_type { MEMBER_IDS, MEMBER_TEXT, MEMBER_FLAG, MEMBER_DATE };
@@ -16,7 +16,9 @@ enum {
     ON_PAUSE = ON(PAUSE),
     ON_CHOICE = ON_ACTIONS | ON_PAUSE,
     BY_MAX = 64,
-    TEXT_MAX = 4096
+    TEXT_MAX = 4096,
+    VALUES_MAX = 64 * 1024, /* as many ids as fit into a body, and some */
+    DEPTH_MAX = 16
 };
 
 static const struct member {
@@ -78,11 +80,15 @@ static const void *in(const struct request *r, const struct member *m)
 
 struct reading {
     enum request_kind kind;
-    struct str json;
     struct arena *arena;
     struct request *ret;
     struct str why;
 };
+
+static struct str text_of(const struct doc *v)
+{
+    return v->kind == DOC_TEXT ? v->text : STR_EMPTY;
+}
 
 static int compare_ids(const void *a, const void *b)
 {
@@ -91,27 +97,23 @@ static int compare_ids(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static bool read_ids(struct reading *r, const json_t *list, struct id_list *ret)
+static bool read_ids(struct reading *r, const struct doc *list, struct id_list *ret)
 {
     size_t kept = 0;
 
-    if (!json_is_array(list) || json_array_size(list) == 0) {
+    if (list->kind != DOC_LIST || list->count == 0) {
         r->why = STR("ids is a list of message ids, with at least one");
         return false;
     }
-    ret->items = arena_array(r->arena, json_array_size(list), sizeof(*ret->items));
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *id = json_array_get(list, i);
-        struct str text = json_is_string(id)
-                              ? str_make(json_string_value(id), json_string_length(id))
-                              : STR_EMPTY;
-
-        if (!str_hex_to_u64(text, &ret->items[i]) || ret->items[i] == 0) {
+    ret->items = arena_array(r->arena, list->count, sizeof(*ret->items));
+    for (size_t i = 0; i < list->count; i++) {
+        if (!str_hex_to_u64(text_of(&list->members[i].value), &ret->items[i]) ||
+            ret->items[i] == 0) {
             r->why = STR("a message id is a text of 16 hexadecimal digits");
             return false;
         }
     }
-    ret->count = json_array_size(list);
+    ret->count = list->count;
     qsort(ret->items, ret->count, sizeof(*ret->items), compare_ids);
     for (size_t i = 0; i < ret->count; i++) {
         if (kept == 0 || ret->items[kept - 1] != ret->items[i]) {
@@ -122,10 +124,9 @@ static bool read_ids(struct reading *r, const json_t *list, struct id_list *ret)
     return true;
 }
 
-static bool read_value(struct reading *r, const struct member *m, const json_t *v)
+static bool read_value(struct reading *r, const struct member *m, const struct doc *v)
 {
-    struct str text = json_is_string(v) ? str_make(json_string_value(v), json_string_length(v))
-                                        : STR_EMPTY;
+    struct str text = text_of(v);
     bool is_good = false;
 
     switch (m->type) {
@@ -133,11 +134,11 @@ static bool read_value(struct reading *r, const struct member *m, const json_t *
         return read_ids(r, v, at(r->ret, m));
     case MEMBER_TEXT:
         is_good = text.len > 0 && text.len <= m->most;
-        *(struct str *)at(r->ret, m) = arena_dup(r->arena, text);
+        *(struct str *)at(r->ret, m) = text;
         break;
     case MEMBER_FLAG:
-        is_good = json_is_boolean(v);
-        *(bool *)at(r->ret, m) = json_is_true(v);
+        is_good = v->kind == DOC_BOOL;
+        *(bool *)at(r->ret, m) = is_good && v->yes;
         break;
     case MEMBER_DATE:
         is_good = date_parse_iso(text, at(r->ret, m));
@@ -162,7 +163,7 @@ static void unknown(struct reading *r, struct str key)
     r->why = arena_dup(r->arena, buf_str(&out));
 }
 
-static bool read_member(struct reading *r, struct str key, const json_t *v)
+static bool read_member(struct reading *r, struct str key, const struct doc *v)
 {
     for (size_t i = 0; i < COUNT_OF(members); i++) {
         if (str_eq(key, str_of(members[i].key)) && members[i].on & (1u << r->kind)) {
@@ -193,37 +194,33 @@ static void check(struct reading *r)
     }
 }
 
-static void read_here(void *arg)
-{
-    struct reading *r = arg;
-    json_error_t error;
-    json_t *root = json_loadb(r->json.ptr, r->json.len, JSON_REJECT_DUPLICATES, &error), *v;
-    const char *key;
-
-    if (!json_is_object(root)) {
-        r->why = STR("the body is not one JSON object");
-        json_decref(root);
-        return;
-    }
-    json_object_foreach(root, key, v)
-    {
-        if (!read_member(r, str_of(key), v)) {
-            break;
-        }
-    }
-    if (r->why.len == 0) {
-        check(r);
-    }
-    json_decref(root);
-}
-
 bool request_read(enum request_kind kind, struct str json, struct arena *a, struct request *ret,
                   struct str *why)
 {
-    struct reading r = {.kind = kind, .json = json, .arena = a, .ret = ret, .why = STR_EMPTY};
+    const struct doc_limits limits = {.bytes_max = HTTP_BODY_MAX,
+                                      .nodes_max = VALUES_MAX,
+                                      .depth_max = DEPTH_MAX,
+                                      .key_bytes_max = HTTP_BODY_MAX};
+    struct reading r = {.kind = kind, .arena = a, .ret = ret, .why = STR_EMPTY};
+    struct buf mistake BUF_LOCAL = {0};
+    struct doc root;
 
     *ret = (struct request){0};
-    on_big_stack(read_here, &r);
+    buf_put(&mistake, STR("the body is not one JSON object: "));
+    if (doc_read_json(json, &limits, a, &root, &mistake).code != OK) {
+        *why = arena_dup(a, buf_str(&mistake));
+        return false;
+    }
+    if (root.kind != DOC_OBJECT) {
+        *why = STR("the body is not one JSON object");
+        return false;
+    }
+    for (uint32_t i = 0; i < root.count && r.why.len == 0; i++) {
+        (void)read_member(&r, root.members[i].key, &root.members[i].value);
+    }
+    if (r.why.len == 0) {
+        check(&r);
+    }
     *why = r.why;
     return r.why.len == 0;
 }

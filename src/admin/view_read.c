@@ -3,193 +3,185 @@
  * of another version may be asked; what is no JSON, or has no id, is refused.
  */
 #include "admin/view.h"
-#include "runtime/fiber.h"
+#include "doc/doc.h"
 
-#include <jansson.h>
+enum { VALUES_MAX = 1 << 24, DEPTH_MAX = 64 };
 
-struct parse {
-    struct str text;
-    size_t flags;
-    json_t *root;
-};
-
-/* The library recurses over what it reads. */
-static void parse(void *arg)
+/* NULL: it is none. A server may have shown us what a stranger sent it, NUL included. */
+static struct doc *read_json(struct str text, struct arena *a)
 {
-    struct parse *p = arg;
-    json_error_t error;
+    const struct doc_limits limits = {.bytes_max = text.len,
+                                      .nodes_max = VALUES_MAX,
+                                      .depth_max = DEPTH_MAX,
+                                      .key_bytes_max = UINT32_MAX,
+                                      .bears_nul = true};
+    struct doc *root = ARENA_NEW(a, struct doc);
+    struct buf why BUF_LOCAL = {0};
 
-    p->root = json_loadb(p->text.ptr, p->text.len, p->flags, &error);
+    return doc_read_json(text, &limits, a, root, &why).code == OK ? root : NULL;
 }
 
-static json_t *read_json(struct str text)
+static struct str text_of(const struct doc *o, const char *key)
 {
-    struct parse p = {.text = text, .flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL};
+    const struct doc *v = doc_get(o, key);
 
-    on_big_stack(parse, &p);
-    return p.root;
+    return v != NULL && v->kind == DOC_TEXT ? v->text : STR_EMPTY;
 }
 
-static struct str text_of(const json_t *o, const char *key, struct arena *a)
+static int64_t signed_of(const struct doc *o, const char *key)
 {
-    const json_t *v = json_object_get(o, key);
+    const struct doc *v = doc_get(o, key);
 
-    return json_is_string(v) ? arena_dup(a, str_make(json_string_value(v), json_string_length(v)))
-                             : STR_EMPTY;
+    return v != NULL && v->kind == DOC_INT ? v->number : 0;
 }
 
-static int64_t signed_of(const json_t *o, const char *key)
+static bool flag_of(const struct doc *o, const char *key)
 {
-    return json_integer_value(json_object_get(o, key)); /* 0 when it is none */
+    const struct doc *v = doc_get(o, key);
+
+    return v != NULL && v->kind == DOC_BOOL && v->yes;
 }
 
-static uint64_t number_of(const json_t *o, const char *key)
+/* How many members there are, when it is of that kind. */
+static uint32_t count_of(const struct doc *v, enum doc_kind kind)
+{
+    return v != NULL && v->kind == kind ? v->count : 0;
+}
+
+static uint64_t number_of(const struct doc *o, const char *key)
 {
     int64_t n = signed_of(o, key);
 
     return n > 0 ? (uint64_t)n : 0;
 }
 
-static struct date date_of(const json_t *o, const char *key, struct arena *a)
+static struct date date_of(const struct doc *o, const char *key)
 {
     struct date d;
 
-    return date_parse_iso(text_of(o, key, a), &d) ? d : DATE_NEVER;
+    return date_parse_iso(text_of(o, key), &d) ? d : DATE_NEVER;
 }
 
-static void read_rcpt(const json_t *o, struct arena *a, struct view_rcpt *ret)
+static void read_rcpt(const struct doc *o, struct view_rcpt *ret)
 {
-    const json_t *wait = json_object_get(o, "wait"), *last = json_object_get(o, "last");
+    const struct doc *wait = doc_get(o, "wait"), *last = doc_get(o, "last");
 
     *ret = (struct view_rcpt){.index = number_of(o, "index"),
-                              .address = text_of(o, "address", a),
-                              .orcpt = text_of(o, "orcpt", a),
-                              .status = text_of(o, "status", a),
-                              .queue = text_of(o, "queue", a),
-                              .lane = text_of(o, "lane", a),
-                              .site = text_of(o, "site", a),
-                              .route = text_of(o, "route", a),
+                              .address = text_of(o, "address"),
+                              .orcpt = text_of(o, "orcpt"),
+                              .status = text_of(o, "status"),
+                              .queue = text_of(o, "queue"),
+                              .lane = text_of(o, "lane"),
+                              .site = text_of(o, "site"),
+                              .route = text_of(o, "route"),
                               .attempts = number_of(o, "attempts"),
                               .notices = number_of(o, "notices"),
-                              .next = date_of(o, "next", a),
-                              .notice = date_of(o, "notice", a),
-                              .expires = date_of(o, "expires", a),
-                              .waits = json_is_object(wait),
-                              .was_tried = json_is_object(last)};
-    ret->state = text_of(wait, "state", a);
-    ret->reason = text_of(wait, "reason", a);
-    ret->says = text_of(wait, "says", a);
-    ret->text = text_of(wait, "text", a);
-    ret->by = text_of(wait, "by", a);
-    ret->since = date_of(wait, "since", a);
-    ret->until = date_of(wait, "until", a);
-    ret->last_error = text_of(last, "error", a);
+                              .next = date_of(o, "next"),
+                              .notice = date_of(o, "notice"),
+                              .expires = date_of(o, "expires"),
+                              .waits = wait != NULL && wait->kind == DOC_OBJECT,
+                              .was_tried = last != NULL && last->kind == DOC_OBJECT};
+    ret->state = text_of(wait, "state");
+    ret->reason = text_of(wait, "reason");
+    ret->says = text_of(wait, "says");
+    ret->text = text_of(wait, "text");
+    ret->by = text_of(wait, "by");
+    ret->since = date_of(wait, "since");
+    ret->until = date_of(wait, "until");
+    ret->last_error = text_of(last, "error");
     ret->last_code = number_of(last, "code");
-    ret->last_status = text_of(last, "status", a);
-    ret->last_text = text_of(last, "text", a);
-    ret->last_host = text_of(last, "host", a);
-    ret->last_at = date_of(last, "at", a);
+    ret->last_status = text_of(last, "status");
+    ret->last_text = text_of(last, "text");
+    ret->last_host = text_of(last, "host");
+    ret->last_at = date_of(last, "at");
 }
 
-static bool read_message(const json_t *o, struct arena *a, struct view_message *ret)
+static bool read_message(const struct doc *o, struct arena *a, struct view_message *ret)
 {
-    const json_t *to = json_object_get(o, "recipients");
+    const struct doc *to = doc_get(o, "recipients");
 
-    *ret = (struct view_message){.id = text_of(o, "id", a),
-                                 .arrived = date_of(o, "arrived", a),
-                                 .source = text_of(o, "source", a),
-                                 .sender = text_of(o, "sender", a),
-                                 .envid = text_of(o, "envid", a),
-                                 .client_ip = text_of(o, "client_ip", a),
-                                 .client_name = text_of(o, "client_name", a),
-                                 .listener = text_of(o, "listener", a),
-                                 .authenticated_as = text_of(o, "authenticated_as", a),
+    *ret = (struct view_message){.id = text_of(o, "id"),
+                                 .arrived = date_of(o, "arrived"),
+                                 .source = text_of(o, "source"),
+                                 .sender = text_of(o, "sender"),
+                                 .envid = text_of(o, "envid"),
+                                 .client_ip = text_of(o, "client_ip"),
+                                 .client_name = text_of(o, "client_name"),
+                                 .listener = text_of(o, "listener"),
+                                 .authenticated_as = text_of(o, "authenticated_as"),
                                  .size = number_of(o, "size"),
                                  .priority = signed_of(o, "priority"),
-                                 .is_trusted = json_is_true(json_object_get(o, "trusted")),
+                                 .is_trusted = flag_of(o, "trusted"),
                                  .to_all = number_of(o, "recipients_total"),
-                                 .to_count = json_array_size(to)};
+                                 .to_count = count_of(to, DOC_LIST)};
     ret->to = arena_array(a, ret->to_count, sizeof(*ret->to));
     for (size_t i = 0; i < ret->to_count; i++) {
-        read_rcpt(json_array_get(to, i), a, &ret->to[i]);
+        read_rcpt(&to->members[i].value, &ret->to[i]);
     }
     return ret->id.len > 0;
 }
 
 struct err view_read(struct str json, struct arena *a, struct view_message *ret)
 {
-    json_t *root = read_json(json);
-    bool is_good = read_message(root, a, ret);
-
-    json_decref(root);
-    return is_good ? ERR_OK : err_of(ERR_SYNTAX);
+    return read_message(read_json(json, a), a, ret) ? ERR_OK : err_of(ERR_SYNTAX);
 }
 
 struct err view_read_page(struct str json, struct arena *a, struct view_page *ret)
 {
-    json_t *root = read_json(json);
-    const json_t *items = json_object_get(root, "items");
-    bool is_good = json_is_array(items);
+    const struct doc *root = read_json(json, a), *items = doc_get(root, "items");
+    bool is_good = items != NULL && items->kind == DOC_LIST;
 
-    *ret = (struct view_page){.count = json_array_size(items),
+    *ret = (struct view_page){.count = count_of(items, DOC_LIST),
                               .total = number_of(root, "total"),
-                              .next = text_of(root, "next", a)};
+                              .next = text_of(root, "next")};
     ret->items = arena_array(a, ret->count, sizeof(*ret->items));
     for (size_t i = 0; i < ret->count; i++) {
-        is_good = read_message(json_array_get(items, i), a, &ret->items[i]) && is_good;
+        is_good = read_message(&items->members[i].value, a, &ret->items[i]) && is_good;
     }
-    json_decref(root);
     return is_good ? ERR_OK : err_of(ERR_SYNTAX);
 }
 
-static struct str flat_value(const json_t *v, struct arena *a)
+static struct str flat_value(const struct doc *v, struct arena *a)
 {
-    if (json_is_string(v)) {
-        return arena_dup(a, str_make(json_string_value(v), json_string_length(v)));
+    if (v->kind == DOC_TEXT) {
+        return v->text;
     }
-    if (json_is_integer(v)) {
-        return arena_printf(a, "%lld", (long long)json_integer_value(v));
+    if (v->kind == DOC_INT) {
+        return arena_printf(a, "%lld", (long long)v->number);
     }
-    return json_is_true(v) ? STR("true") : json_is_false(v) ? STR("false") : STR_EMPTY;
+    return v->kind != DOC_BOOL ? STR_EMPTY : v->yes ? STR("true") : STR("false");
 }
 
-static void read_flat(json_t *o, struct arena *a, struct view_flat *ret)
+static void read_flat(const struct doc *o, struct arena *a, struct view_flat *ret)
 {
-    const char *key;
-    json_t *v;
+    uint32_t count = count_of(o, DOC_OBJECT);
 
-    *ret = (struct view_flat){
-        .members = arena_array(a, json_object_size(o), sizeof(*ret->members))};
-    json_object_foreach(o, key, v)
-    {
-        ret->members[ret->count++] = (struct view_member){arena_dup(a, str_of(key)),
-                                                          flat_value(v, a)};
+    *ret = (struct view_flat){.members = arena_array(a, count, sizeof(*ret->members))};
+    for (uint32_t i = 0; i < count; i++) {
+        ret->members[ret->count++] = (struct view_member){o->members[i].key,
+                                                          flat_value(&o->members[i].value, a)};
     }
 }
 
 struct err view_read_flat(struct str json, struct arena *a, struct view_member **ret, size_t *count)
 {
-    json_t *root = read_json(json);
-    bool is_good = json_is_object(root);
+    const struct doc *root = read_json(json, a);
     struct view_flat flat;
 
     read_flat(root, a, &flat);
     *ret = flat.members;
     *count = flat.count;
-    json_decref(root);
-    return is_good ? ERR_OK : err_of(ERR_SYNTAX);
+    return root != NULL && root->kind == DOC_OBJECT ? ERR_OK : err_of(ERR_SYNTAX);
 }
 
 struct err view_read_items(struct str json, struct arena *a, struct view_flat **ret, size_t *count)
 {
-    json_t *root = read_json(json), *items = json_object_get(root, "items");
-    bool is_good = json_is_array(items);
+    const struct doc *root = read_json(json, a), *items = doc_get(root, "items");
 
-    *count = json_array_size(items);
+    *count = count_of(items, DOC_LIST);
     *ret = arena_array(a, *count, sizeof(**ret));
     for (size_t i = 0; i < *count; i++) {
-        read_flat(json_array_get(items, i), a, &(*ret)[i]);
+        read_flat(&items->members[i].value, a, &(*ret)[i]);
     }
-    json_decref(root);
-    return is_good ? ERR_OK : err_of(ERR_SYNTAX);
+    return items != NULL && items->kind == DOC_LIST ? ERR_OK : err_of(ERR_SYNTAX);
 }

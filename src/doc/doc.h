@@ -7,6 +7,8 @@
  *           by who made it; texts are never changed in place.
  * Limits    struct doc_limits, counted while reading and before memory is taken for what is read.
  *           Integers lie within 2^53 on both sides (RFC 8259 section 6); others are refused.
+ *           What walks a tree (copy, equal, write) recurses as deep as it is: who puts trees into
+ *           each other bounds the depth.
  * Errors    ERR_PROTOCOL for bytes that are not one value in due form: bytes behind it, a key twice
  *           in an object, text that is not UTF-8, lone surrogates, NUL in text, NaN. ERR_LIMIT for
  *           what is beyond the limits. `why` gets a sentence that quotes nothing of the bytes.
@@ -45,7 +47,8 @@ struct doc_member {
 
 struct doc_limits {
     size_t bytes_max;
-    uint32_t nodes_max, depth_max, key_bytes_max;
+    uint32_t nodes_max, depth_max, key_bytes_max; /* keys as they are written, with escapes */
+    bool bears_nul;                               /* in texts, never in keys */
 };
 
 struct err doc_read_json(struct str bytes, const struct doc_limits *limits, struct arena *a,

@@ -5,6 +5,7 @@
 #include "mail/envelope.h"
 #include "queue/where.h"
 
+#define NO_OBJECT     "no: the body is not one JSON object"
 #define NOTHING_MEANT "no: say which messages: ids, queue, site, sender, rcpt, where; or all"
 
 static void who_may_do_what(void **state)
@@ -78,10 +79,12 @@ static void a_request_says_just_what_is_meant(void **state)
          "{\"rcpt\":\"@a.example\",\"silent\":true}"},
         {REQUEST_MOVE, "{\"sender\":\"<>\",\"to_queue\":\"slow\",\"to_route\":\"hub\"}",
          "{\"sender\":\"<>\",\"to_queue\":\"slow\",\"to_route\":\"hub\"}"},
-        {REQUEST_RETRY, "", "no: the body is not one JSON object"},
-        {REQUEST_RETRY, "[]", "no: the body is not one JSON object"},
-        {REQUEST_RETRY, "{\"all\":true} {}", "no: the body is not one JSON object"},
-        {REQUEST_RETRY, "{\"all\":true,\"all\":true}", "no: the body is not one JSON object"},
+        {REQUEST_RETRY, "", NO_OBJECT ": it ends too early (byte 0)"},
+        {REQUEST_RETRY, "[]", NO_OBJECT},
+        {REQUEST_RETRY, "{\"all\":true} {}",
+         NO_OBJECT ": there is more behind the value (byte 14)"},
+        {REQUEST_RETRY, "{\"all\":true,\"all\":true}",
+         NO_OBJECT ": a key stands twice in one object (byte 17)"},
         {REQUEST_RETRY, "{}", NOTHING_MEANT},
         {REQUEST_RETRY, "{\"all\":false}", NOTHING_MEANT},
         {REQUEST_RETRY, "{\"all\":true,\"where\":\"1\"}", NOTHING_MEANT},
