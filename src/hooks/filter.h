@@ -1,6 +1,6 @@
 /*
  * filter: one program that is asked about a session's mail: a hook over HTTP or a milter. The
- * engine (engine.h) knows these four functions and nothing of how they are done.
+ * engine (engine.h) knows these functions and nothing of how they are done.
  *
  * Source    Design section 9; P9.
  * Owns      What `begin` gives belongs to the session until `end`.
@@ -11,8 +11,19 @@
 
 #include "hooks/model.h"
 
+struct dns;
+struct engine;
+
+/* What filters may use beside their settings; there is one as long as the server lives. */
+struct filter_world {
+    struct dns *dns; /* names of hosts; NULL: addresses only */
+    struct engine *engine;
+};
+
 struct filter_kind {
     const char *name; /* "hook", "milter" */
+    /* Once, before anything else, on the home loop; NULL: there is nothing to do. */
+    void (*attach)(void *filter, const struct filter_world *world);
     /* For one session; may not suspend. NULL is a good value. `filter`: as compiled. */
     void *(*begin)(const void *filter, const struct hook_view *view);
     struct err (*ask)(const void *filter, void *session, const struct hook_view *view,
