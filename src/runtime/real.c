@@ -84,15 +84,21 @@ void watch_close(struct watch *w)
     mem_free(w);
 }
 
+void watch_arm(struct watch *w, unsigned want)
+{
+    w->ready = 0;
+    w->wanted = want;
+    epoll_change(EPOLL_CTL_MOD, w,
+                 EPOLLONESHOT | (want & WANT_READ ? (uint32_t)EPOLLIN : 0) |
+                     (want & WANT_WRITE ? (uint32_t)EPOLLOUT : 0));
+}
+
 struct err watch_wait(struct watch *w, unsigned want, const char *what, struct when by)
 {
     struct err e = ERR_OK;
 
     if (w->one_shot) {
-        w->ready = 0;
-        epoll_change(EPOLL_CTL_MOD, w,
-                     EPOLLONESHOT | (want & WANT_READ ? (uint32_t)EPOLLIN : 0) |
-                         (want & WANT_WRITE ? (uint32_t)EPOLLOUT : 0));
+        watch_arm(w, want);
     }
     must(w->waiting == NULL);
     w->waiting = fiber_self();

@@ -17,6 +17,8 @@ struct watch {
 
 void watch_init(struct watch *w, int fd, unsigned ready);
 void watch_done(struct watch *w);
+/* A one-shot watch: its next readiness is awaited from here on. */
+void watch_arm(struct watch *w, unsigned want);
 
 extern const struct world_ops real_ops;
 
