@@ -1,8 +1,8 @@
 #include "cli/dispatch.h"
 
 #include "base/mem.h"
+#include "base/version.h"
 #include "cli/commands.h"
-#include "cli/version.h"
 
 #include <stdio.h>
 

@@ -102,7 +102,8 @@ struct hook_rcpt {
 /* A field of the message as it came: the bytes of fields nobody changes stay as they are. */
 struct hook_field {
     struct str name, value; /* value: raw, behind the colon, folds inside, without the last CR LF */
-    struct str whole;       /* the field's own bytes with its end; empty: it is new or changed */
+    struct str whole; /* the field's own bytes with its end; empty: it is new or changed, which
+                       * is so in edits only: hook_view_apply writes it */
 };
 
 /* What follows the header section, or the whole message: in memory, or to be read in pieces. */
@@ -164,7 +165,7 @@ struct hook_view {
 
 /* One change. Texts of edits are not checked by the dialect; hook_outcome_check does it. */
 enum hook_edit_kind {
-    HOOK_EDIT_SENDER,       /* text, params when has_params */
+    HOOK_EDIT_SENDER,       /* text, params when has_params: all that are left */
     HOOK_EDIT_RCPT_ADD,     /* text, params */
     HOOK_EDIT_RCPT_REMOVE,  /* target */
     HOOK_EDIT_FIELDS,       /* fields: the complete new list; `whole` kept where nothing changed */
@@ -217,11 +218,23 @@ struct hook_bounds {
     uint32_t fields_max, recipients_max;
     uint64_t header_bytes_max, message_bytes_max;
 };
+/* The reply alone: dropped, with a note, when it does not fit the action and the stage; its text is
+ * made one good line. hook_outcome_check does it too: this is for dialects with replies of their
+ * own. */
+void hook_reply_check(struct hook_outcome *o, const struct hook_view *view, struct arena *a);
 /* Whether all of the outcome may be applied to `view`: syntax, sizes, what its stage allows. A
- * reply that does not fit the action is dropped with a note; anything else that is wrong is
- * ERR_PROTOCOL and `why` says what. */
+ * reply that does not fit the action is dropped with a note; so are recipients that are there
+ * already or one too many, and changes of a recipient's status that cannot be. Addresses come out
+ * as the queue keeps them. When nobody is left of who was there, the message is discarded. Anything
+ * else that is wrong is ERR_PROTOCOL and `why` says what. Behind an action that is last there are
+ * no edits. */
 struct err hook_outcome_check(struct hook_outcome *o, const struct hook_view *view,
                               const struct hook_bounds *bounds, struct arena *a, struct buf *why);
+/* KEY=VALUE as RFC 5321 section 4.1.2 has it (esmtp-param); bytes over 127 only with `utf8`. */
+bool hook_param_is_good(const struct hook_param *p, bool utf8);
+/* Whether our parser of MAIL (or RCPT) takes them behind that address. */
+bool hook_params_fit(struct str address, const struct hook_params *params, bool is_rcpt, bool utf8);
+
 /* The view after the edits, for the next filter of a chain and for who asked: *ret shares what did
  * not change. Removed recipients are gone, added ones have ids from *next_id on. */
 void hook_view_apply(const struct hook_view *view, const struct hook_outcome *o, uint32_t *next_id,

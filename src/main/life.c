@@ -1,5 +1,5 @@
 #include "base/mem.h"
-#include "cli/version.h"
+#include "base/version.h"
 #include "dns/settings.h"
 #include "main/part.h"
 #include "runtime/clock.h"

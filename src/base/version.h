@@ -1,5 +1,5 @@
 /*
- * version: which Postyard this is; the build tells (src/cli/meson.build).
+ * version: which Postyard this is; the build tells (src/base/meson.build).
  */
 #pragma once
 
