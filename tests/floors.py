@@ -9,7 +9,7 @@ import sys
 FLOORS = [
     ["base"],
     ["mail", "config", "runtime"],
-    ["tls", "dns", "http", "expr", "lookup", "doc"],
+    ["tls", "dns", "http", "expr", "lookup", "doc", "mime"],
     ["smtp", "strategy", "store", "hooks", "limit"],
     ["queue"],
     ["inbound", "delivery", "play"],
@@ -28,6 +28,8 @@ LIBRARIES = {
     "pcre2": "expr",
     "libfyaml": "config",
     "jansson": "doc",
+    "cbor": "doc",
+    "gmime/": "mime",
     "idn2": "dns",
     "hiredis/": "lookup",
     "libpq": "lookup",
