@@ -51,14 +51,20 @@ static void act(struct client *c, curl_socket_t fd, int events)
     must(code == CURLM_OK);
 }
 
-/* What a caller's fiber began goes on at once; the driver is woken for later only. */
+/* The driver is woken when it would come too late. */
+static void call_driver(struct client *c)
+{
+    if (when_earlier(c->timer, c->idle_at).ns < c->waits_until.ns) {
+        watches_wake(c->watches);
+    }
+}
+
+/* What a caller's fiber began goes on at once. */
 static void go_on(struct client *c)
 {
     act(c, CURL_SOCKET_TIMEOUT, 0);
     settle(c);
-    if (c->timer.ns < c->waits_until.ns) {
-        watches_wake(c->watches);
-    }
+    call_driver(c);
 }
 
 static void turn(void *arg)
@@ -77,24 +83,6 @@ static void turn(void *arg)
         act(c, CURL_SOCKET_TIMEOUT, 0);
     }
     settle(c);
-}
-
-static void drive(void *arg)
-{
-    struct client *c = arg;
-    struct err e;
-
-    do {
-        c->waits_until = c->timer;
-        e = watches_wait(c->watches, "HTTP traffic of calls", c->timer);
-        c->waits_until = (struct when){0};
-        if (e.code != ERR_CANCELLED) {
-            on_big_stack(turn, c);
-        }
-        if (e.code == ERR_TIMEOUT) {
-            e = fiber_yield(WHEN_NEVER);
-        }
-    } while (e.code != ERR_CANCELLED);
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *unused)
@@ -122,13 +110,10 @@ static int on_timer(CURLM *multi, long ms, void *ctx)
 
 /* ---- life ---- */
 
-static void open_library(void *arg)
+static void open_multi(struct client *c)
 {
-    struct client *c = arg;
     long connections = (long)c->options->connections_max;
 
-    must(curl_global_init(CURL_GLOBAL_SSL) == CURLE_OK);
-    must(curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_THREADSAFE);
     c->multi = curl_multi_init();
     must(c->multi != NULL);
     SET_MULTI(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
@@ -137,6 +122,57 @@ static void open_library(void *arg)
     SET_MULTI(c->multi, CURLMOPT_TIMERDATA, c);
     SET_MULTI(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     SET_MULTI(c->multi, CURLMOPT_MAXCONNECTS, connections);
+    c->timer = c->idle_at = WHEN_NEVER;
+}
+
+static void close_multi(struct client *c)
+{
+    while (c->kept_count > 0) {
+        curl_easy_cleanup(c->kept[--c->kept_count]);
+    }
+    must(curl_multi_cleanup(c->multi) == CURLM_OK);
+}
+
+static void open_library(void *arg)
+{
+    must(curl_global_init(CURL_GLOBAL_SSL) == CURLE_OK);
+    must(curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_THREADSAFE);
+    open_multi(arg);
+}
+
+static void close_library(void *arg)
+{
+    close_multi(arg);
+    curl_global_cleanup();
+}
+
+/* The library looks at idle connections only when it wants one, so that those of a pool that rests
+ * would stay, also such as the other side has closed. */
+static void forget(void *arg)
+{
+    close_multi(arg);
+    open_multi(arg);
+}
+
+static void drive(void *arg)
+{
+    struct client *c = arg;
+    struct err e;
+
+    do {
+        c->waits_until = when_earlier(c->timer, c->idle_at);
+        e = watches_wait(c->watches, "HTTP traffic of calls", c->waits_until);
+        c->waits_until = (struct when){0};
+        if (e.code != ERR_CANCELLED) {
+            on_big_stack(turn, c);
+        }
+        if (e.code == ERR_TIMEOUT) {
+            if (c->idle_at.ns <= clock_now().ns) {
+                on_big_stack(forget, c);
+            }
+            e = fiber_yield(WHEN_NEVER);
+        }
+    } while (e.code != ERR_CANCELLED);
 }
 
 struct err client_open(const struct fetch_pool_options *o, struct client **ret, struct buf *why)
@@ -145,7 +181,6 @@ struct err client_open(const struct fetch_pool_options *o, struct client **ret, 
     struct err e;
 
     c->options = o;
-    c->timer = WHEN_NEVER;
     on_big_stack(open_library, c);
     c->watches = watches_open();
     group_init(&c->driver, "HTTP calls", 0);
@@ -155,17 +190,6 @@ struct err client_open(const struct fetch_pool_options *o, struct client **ret, 
         buf_printf(why, "HTTP: no stack for another fiber");
     }
     return e;
-}
-
-static void close_library(void *arg)
-{
-    struct client *c = arg;
-
-    while (c->kept_count > 0) {
-        curl_easy_cleanup(c->kept[--c->kept_count]);
-    }
-    must(curl_multi_cleanup(c->multi) == CURLM_OK);
-    curl_global_cleanup();
 }
 
 void client_close(struct client *c, struct when by)
@@ -188,6 +212,15 @@ static long idle_s(const struct fetch_pool_options *o)
     return s < 1 ? 1 : s > 86400 ? 86400 : (long)s;
 }
 
+static CURLcode give_trust(CURL *easy, void *ssl_ctx, void *ctx)
+{
+    const struct fetch_trust *t = ctx;
+
+    (void)easy;
+    t->give(t->trust, ssl_ctx);
+    return CURLE_OK;
+}
+
 static void set_trust(CURL *easy, const struct fetch_pool_options *o, struct arena *a)
 {
     bool checks = !o->allow_invalid_certs;
@@ -198,7 +231,11 @@ static void set_trust(CURL *easy, const struct fetch_pool_options *o, struct are
     SET(easy, CURLOPT_KEYPASSWD, ""); /* or OpenSSL asks on the terminal */
     /* Without a folder the library reads the bundle once, not for each connection. */
     SET(easy, CURLOPT_CAPATH, NULL);
-    if (o->ca_file.len > 0) {
+    if (o->trust.give != NULL) {
+        SET(easy, CURLOPT_CAINFO, NULL);
+        SET(easy, CURLOPT_SSL_CTX_FUNCTION, give_trust);
+        SET(easy, CURLOPT_SSL_CTX_DATA, (void *)(uintptr_t)&o->trust);
+    } else if (o->ca_file.len > 0) {
         SET(easy, CURLOPT_CAINFO, arena_z(a, o->ca_file));
     }
     if (o->certificate.len > 0) {
@@ -321,6 +358,8 @@ void client_start(void *arg)
     struct client *c = x->client;
     struct arena a ARENA_LOCAL = {0};
 
+    c->calls++;
+    c->idle_at = WHEN_NEVER;
     x->easy = c->kept_count > 0 ? c->kept[--c->kept_count] : new_handle(c);
     SET(x->easy, CURLOPT_URL, x->request->target->url);
     SET(x->easy, CURLOPT_PRIVATE, x);
@@ -379,4 +418,8 @@ void client_stop(void *arg)
     curl_slist_free_all(x->resolve);
     x->easy = NULL;
     x->fields = x->resolve = NULL;
+    if (--c->calls == 0) {
+        c->idle_at = when_after(c->options->idle_ms);
+        call_driver(c);
+    }
 }

@@ -19,6 +19,8 @@ struct client {
     struct when timer;       /* when the library wants to be called */
     struct when waits_until; /* what the driver waits for now; 0 while it works */
     struct group driver;
+    unsigned calls;
+    struct when idle_at; /* when the library shall forget its connections; never while it works */
     CURL *kept[HANDLES_KEPT_MAX];
     unsigned kept_count;
 };

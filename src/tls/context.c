@@ -232,6 +232,13 @@ void tls_trust_drop(struct tls_trust *t)
     }
 }
 
+void tls_trust_give(void *trust, void *ssl_ctx)
+{
+    const struct tls_trust *t = trust;
+
+    SSL_CTX_set1_cert_store(ssl_ctx, t->store);
+}
+
 /* The opportunistic client does not look: a chain nobody judges is not worth the time and stack. */
 static int accept_any(X509_STORE_CTX *store, void *arg)
 {

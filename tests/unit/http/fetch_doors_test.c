@@ -1,6 +1,7 @@
 /* Whom the client trusts, how it finds them, what it is told; and who answers in simulations. */
 #include "asking.h"
 #include "runtime/sim.h"
+#include "tls/tls.h"
 
 #include <errno.h>
 
@@ -87,6 +88,38 @@ static void a_call_goes_only_to_whom_is_trusted(void **state)
 {
     (void)state;
     run_alone("test", try_trusts, NULL);
+}
+
+static void share_trust(void *arg)
+{
+    struct tls_trust *ours, *system;
+    struct arena a ARENA_LOCAL = {0};
+    struct buf why BUF_LOCAL = {0};
+    struct fetch_answer answer;
+
+    (void)arg;
+    assert_int_equal(tls_trust_load(str_of(hostile_door(&hostile, "ca")), &ours, &why).code, OK);
+    assert_int_equal(tls_trust_load(STR_EMPTY, &system, &why).code, OK);
+    for (unsigned i = 0; i < 4; i++) {
+        struct fetch_trust trust = {tls_trust_give, i % 2 == 0 ? ours : system};
+        struct fetch_pool *p = open_pool((struct fetch_pool_options){.trust = trust});
+
+        assert_int_equal(
+            ask(p, (struct ask){.door = "https", .path = "/say/x"}, &a, &answer, &why).code,
+            i % 2 == 0 ? OK : ERR_TLS);
+        assert_int_equal(
+            ask(p, (struct ask){.door = "self-signed", .path = "/say/x"}, &a, &answer, &why).code,
+            ERR_TLS);
+        fetch_pool_free(p, WHEN_NEVER);
+    }
+    tls_trust_drop(ours);
+    tls_trust_drop(system);
+}
+
+static void pools_may_share_a_trust(void **state)
+{
+    (void)state;
+    run_alone("test", share_trust, NULL);
 }
 
 static void meet_silence(void *arg)
@@ -338,6 +371,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_goes_only_to_whom_is_trusted),
+        cmocka_unit_test(pools_may_share_a_trust),
         cmocka_unit_test(a_silent_handshake_ends_at_the_deadline),
         cmocka_unit_test(names_are_found_by_whom_the_pool_was_told),
         cmocka_unit_test(a_local_socket_needs_no_name),
