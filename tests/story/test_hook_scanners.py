@@ -1,0 +1,169 @@
+"""Classic hooks as their authors meet them: the scanners of docs/examples, and `postyard hook test`."""
+
+import http.server
+import json
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from hook_schema import answer_is_good, check_request
+from ports import free_port
+from yard import PATIENCE, PROGRAM, TREE
+
+EXAMPLES = TREE / "docs" / "examples"
+RUN = {"py": "python3", "js": "node"}
+MESSAGE = (b"From: ann@a.example\nTo: bo@example.net\nX-Tag: one\nSubject: invoice\nX-Tag: two\n\n"
+           b"Please pay.\nSoon.\n")
+
+
+@pytest.fixture(params=["py", "js"])
+def example(request):
+    """A scanner of the manual, running; its URL."""
+    port = free_port()
+    file = EXAMPLES / f"scanner-classic.{request.param}"
+    assert len(file.read_text().splitlines()) < 40
+    process = subprocess.Popen([RUN[request.param], file, str(port)], stderr=subprocess.PIPE)
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            break
+        except OSError:
+            assert process.poll() is None and time.monotonic() < until, process.stderr
+    yield f"http://127.0.0.1:{port}/"
+    process.kill()
+    process.wait()
+    process.stderr.close()
+
+
+@pytest.fixture
+def scanner():
+    """A scanner whose answers a test chooses; it keeps what it was asked."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            server.asked.append(check_request(body))
+            answer = server.answer if isinstance(server.answer, bytes) \
+                else json.dumps(server.answer).encode()
+            self.send_response(server.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *words):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked, server.answer, server.status = [], {"action": "accept"}, 200
+    server.url = f"http://127.0.0.1:{server.server_port}/"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def hook_test(url, *words, message=MESSAGE, status=0):
+    """The parts of what `postyard hook test` prints, by name."""
+    told = subprocess.run([PROGRAM, "hook", "test", url, "--message", "-", *words], input=message,
+                          capture_output=True, timeout=PATIENCE)
+    assert told.returncode == status, (told.stdout, told.stderr)
+    parts = {}
+    for line in told.stdout.decode().splitlines():
+        if line.startswith("== "):
+            name = line[3:]
+            parts[name] = []
+        else:
+            parts[name].append(line)
+    return parts
+
+
+# ---- the scanners of the manual ----
+
+def test_a_scanner_of_the_manual_marks_a_message(example):
+    told = hook_test(example)
+    assert told["outcome"] == ["accept"]
+    assert told["changes"] == ["+ X-Scanner: seen"]
+    check_request(told["request"][1])
+    assert answer_is_good(told["answer"][1])
+
+
+def test_a_scanner_of_the_manual_refuses_a_message(example):
+    told = hook_test(example, message=b"Subject: Win the LOTTERY\n\nnow\n")
+    assert told["outcome"] == ["reject: 554 5.7.1 No lotteries here"]
+    assert "changes" not in told
+    assert answer_is_good(told["answer"][1])
+
+
+# ---- hook test ----
+
+@pytest.mark.parametrize("stage", ["connect", "ehlo", "mail", "rcpt", "data"])
+def test_each_stage_is_asked_as_the_schema_says(scanner, stage):
+    told = hook_test(scanner.url, "--stage", stage, "--login", "ann") if stage != "connect" \
+        else hook_test(scanner.url, "--stage", stage)
+    [asked] = scanner.asked
+    assert asked["context"]["stage"] == stage
+    assert told["outcome"] == ["accept"]
+
+
+def test_changes_are_shown_line_by_line(scanner):
+    scanner.answer = {"action": "accept", "modifications": [
+        {"type": "changeFrom", "value": "<>"},
+        {"type": "addRecipient", "value": "dan@b.example", "parameters": {"NOTIFY": "NEVER"}},
+        {"type": "deleteRecipient", "value": "cy@example.net"},
+        {"type": "deleteHeader", "index": 1, "name": "x-tag"},
+        {"type": "changeHeader", "index": 1, "name": "Subject", "value": "paid\r\n at last"},
+        {"type": "addHeader", "name": "X-A", "value": "1"},
+        {"type": "replaceContents", "value": "Please pay.\r\nLater.\r\n"}]}
+    told = hook_test(scanner.url, "--from", "ann@a.example", "--to", "bo@example.net", "--to",
+                     "Cy@example.net")
+    assert answer_is_good(json.dumps(scanner.answer))
+    assert told["changes"] == [
+        "- MAIL FROM:<ann@a.example>",
+        "+ MAIL FROM:<>",
+        "- RCPT TO:<Cy@example.net>",
+        "+ RCPT TO:<dan@b.example> NOTIFY=NEVER",
+        "+ X-A: 1",
+        "- X-Tag: one",
+        "- Subject: invoice",
+        "+ Subject: paid",
+        "+  at last",
+        "  (body)",
+        "- Soon.",
+        "+ Later.",
+    ]
+
+
+@pytest.mark.parametrize("answer,status,wrong", [
+    ({"action": "Accept"}, 200, "action is not accept, discard, reject or quarantine"),
+    ({"action": "accept"}, 500, "status 500 is no answer: it must be 200 or another 2xx"),
+    (b"accept", 200, "it is not JSON (byte 6)"),
+    ({"action": "accept", "modifications": [
+        {"type": "addHeader", "name": "X-A", "value": "1\r\nBcc: eve@evil.example"}]}, 200,
+     "a header field is not one good field"),
+    ({"action": "accept", "modifications": [{"type": "addRcpt", "value": "a@b.example"}]}, 200,
+     "a modification has an unknown type"),
+])
+def test_what_is_wrong_with_an_answer_is_said(scanner, answer, status, wrong):
+    scanner.answer, scanner.status = answer, status
+    assert hook_test(scanner.url, status=1)["wrong"] == [wrong]
+
+
+def test_a_reply_that_does_not_fit_is_noted(scanner):
+    scanner.answer = {"action": "reject", "response": {"status": 250, "message": "fine"}}
+    assert hook_test(scanner.url)["outcome"] == [
+        "reject: 503 5.5.3 Message rejected.",
+        "note: a reply of 250 does not go with reject: it is left out"]
+
+
+def test_nobody_there_is_said(scanner):
+    told = hook_test(f"http://127.0.0.1:{free_port()}/", status=1)
+    assert "answer" not in told and told["wrong"]
