@@ -19,6 +19,7 @@
 #include "base/err.h"
 
 struct admin;
+struct inbound;
 struct loop;
 struct lookups;
 struct queue;
@@ -29,6 +30,7 @@ struct admin_options {
     unsigned loop_count;
     struct queue *queue;
     struct store *store;
+    const struct inbound *inbound; /* or NULL: nothing is said of it */
     struct str hostname;           /* of Message-IDs; copied */
     const struct lookups *lookups; /* may come later: admin_use_lookups */
     /* Reads the configuration again. Faults and notes go to `lines`; not OK: the old one holds. */

@@ -3,6 +3,7 @@
  */
 #include "admin/part.h"
 #include "base/check.h"
+#include "inbound/inbound.h"
 #include "lookup/lookup.h"
 #include "queue/queue.h"
 #include "store/parcel.h"
@@ -119,6 +120,34 @@ static void put_depths(struct buf *out, const struct queue_depth *depths, uint32
     }
 }
 
+static void put_refusals(struct buf *out, const char *way, const struct limit_count *counts,
+                         uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        buf_printf(out, "postyard_limiter_refused_total{way=\"%s\",limiter=\"%.*s\"} %llu\n", way,
+                   STR_ARG(counts[i].rule), (unsigned long long)counts[i].refused);
+    }
+}
+
+static struct err put_limiters(struct buf *out, struct admin *ad, struct arena *a, struct when by)
+{
+    const struct limit_count *in = NULL;
+    uint32_t in_count = 0, out_count;
+    struct limit_count *leaving;
+    struct err e = queue_refusals(ad->options.queue, a, &leaving, &out_count, by);
+
+    if (ad->options.inbound != NULL) {
+        in_count = inbound_refusals(ad->options.inbound, &in);
+    }
+    if (e.code == OK && in_count + out_count > 0) {
+        put_head(out, "limiter_refused_total", "counter",
+                 "how often each limiter has put mail, or who brought it, off");
+        put_refusals(out, "inbound", in, in_count);
+        put_refusals(out, "outbound", leaving, out_count);
+    }
+    return e;
+}
+
 static void put_events(struct buf *out, const struct admin *ad)
 {
     put_head(out, "events_total", "counter", "events of each kind");
@@ -157,6 +186,7 @@ void admin_metrics(const struct http_request *r, struct http_answer *answer, str
     put_table(&answer->body, queue_rows, COUNT_OF(queue_rows), &counts);
     put_depths(&answer->body, depths, depth_count);
     put_table(&answer->body, store_rows, COUNT_OF(store_rows), &store);
+    (void)put_limiters(&answer->body, ad, r->arena, by);
     if (ad->options.lookups != NULL) {
         struct lookup_counts lookups = lookup_counts(ad->options.lookups);
 

@@ -54,7 +54,8 @@ void job_limits(struct job *j)
 
         tell_unmatched(j->l, failed);
         for (uint32_t k = 0; k < count; k++) {
-            struct limit_key one = {p->limiters[uses[k].limiter].name, uses[k].values};
+            struct limit_key one = {.rule = p->limiters[uses[k].limiter].name,
+                                    .values = uses[k].values};
 
             if (!is_counted(w->limits, w->limit_count, &one)) {
                 w->limits[w->limit_count++] = one;
@@ -89,7 +90,8 @@ bool limits_let_connect(struct run *r, const struct peer *key, uint32_t to, stru
     tell_unmatched(j->l, failed);
     ret->keys = arena_array(a, ret->count, sizeof *ret->keys);
     for (uint32_t i = 0; i < ret->count; i++) {
-        ret->keys[i] = (struct limit_key){p->limiters[uses[i].limiter].name, uses[i].values};
+        ret->keys[i] = (struct limit_key){.rule = p->limiters[uses[i].limiter].name,
+                                          .values = uses[i].values};
     }
     if (ret->count == 0 || queue_limits_take(j->l->d->queue, ret->keys, ret->count, &why, by)) {
         return true;
@@ -117,6 +119,7 @@ void link_limits_copy(struct link_limits *ret, const struct link_limits *from, s
     for (uint32_t i = 0; i < from->count; i++) {
         ret->keys[i].rule = arena_dup(a, from->keys[i].rule);
         ret->keys[i].values = arena_dup(a, from->keys[i].values);
+        ret->keys[i].since = from->keys[i].since;
     }
 }
 

@@ -46,6 +46,7 @@ void inbound_free(struct inbound *in)
         if (s->guest != NULL) {
             guest_refuse(s->guest, STR_EMPTY);
         }
+        visitor_leaves(in, s);
         mem_free(s);
     }
     for (unsigned i = 0; i < in->worker_count; i++) {
@@ -54,6 +55,7 @@ void inbound_free(struct inbound *in)
     }
     policy_drop(in->policy);
     clients_free(in);
+    limits_free(in->limits);
     mem_free(in->workers);
     mem_free(in);
 }
@@ -157,6 +159,7 @@ struct err inbound_use(struct inbound *in, struct policy *policy, struct buf *wh
         policy_drop(policy);
         return e;
     }
+    visitors_use_plan(in, policy->plan);
     if (in->policy != NULL) {
         tell_all(in, policy);
     }
@@ -175,6 +178,7 @@ void session_come_home(struct post *post)
     s->worker->count--;
     in->sessions--;
     client_left(in, s);
+    visitor_leaves(in, s);
     list_remove(&s->all);
     mem_free(s);
     signal_raise(&in->came_home);

@@ -19,6 +19,7 @@
 #include "runtime/loop.h"
 
 struct inbound;
+struct limit_count;
 struct queue;
 struct store;
 
@@ -53,3 +54,6 @@ void inbound_stop(struct inbound *in, int64_t grace_ms, struct when by);
 
 /* Sessions there are now; on the home loop. */
 uint32_t inbound_sessions(const struct inbound *in);
+
+/* How often each limiter of arriving mail has refused; on the home loop, until the next post. */
+uint32_t inbound_refusals(const struct inbound *in, const struct limit_count **ret);

@@ -11,6 +11,7 @@
 #include "inbound/inbound.h"
 #include "inbound/intake.h"
 #include "inbound/policy.h"
+#include "limit/limits.h"
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
 #include "runtime/stream.h"
@@ -31,6 +32,7 @@ struct worker {
     struct list sessions;          /* their fibers run */
     struct list ended;             /* their fibers are about to return */
     struct signal changed;         /* something for inbound_serve */
+    struct when unmatched_told;    /* arrival_unmatched is not raised again before */
     bool stopping, finish;         /* say 421 where idle; return when empty */
     bool closed;                   /* inbound_serve has returned */
     uint32_t count;                /* the home loop's: sessions given to this worker */
@@ -70,7 +72,15 @@ struct inbound {
     uint32_t sessions;
     uint64_t sessions_ever;
     bool stopping;
+    struct limits *limits; /* queue.limiter.inbound; NULL: there were none yet */
     struct signal came_home;
+};
+
+/* What a session, or its transaction, has of limits; zeroed: nothing. */
+struct held {
+    struct limit_key *keys;
+    uint32_t count, size;
+    struct arena arena; /* of their texts */
 };
 
 struct session {
@@ -94,7 +104,8 @@ struct session {
     struct policy *policy; /* of the transaction, or the last one */
     bool trusted;
     struct intake intake;
-    struct str asked_rcpt; /* of the RCPT being answered; for the log */
+    struct held session_held, transaction_held; /* limits.c */
+    struct str asked_rcpt;                      /* of the RCPT being answered; for the log */
     uint64_t messages;
     struct when began;
 };
@@ -108,6 +119,18 @@ void session_stop(struct session *s);
 
 /* The newest policy, on the worker's loop; the worker's reference. */
 struct policy *worker_policy(struct worker *w);
+
+/* limits.c: queue.limiter.inbound. Each asks the home loop, if the plan has any for it, and answers
+ * for the client: false, and *ret says so. `mail`, `rcpt`: the addresses. */
+bool visitor_connects(struct session *s, struct answer *ret, struct when by);
+bool visitor_sends(struct session *s, const struct mail_args *mail, struct answer *ret,
+                   struct when by);
+bool visitor_names(struct session *s, struct str rcpt, struct answer *ret, struct when by);
+/* The transaction is over: what it had is given back. Without one it does nothing. */
+void visitor_resets(struct session *s);
+/* On the home loop: the session is over; those of this plan hold from now on. */
+void visitor_leaves(struct inbound *in, struct session *s);
+void visitors_use_plan(struct inbound *in, const struct plan *plan);
 
 /* listener.c */
 struct err doors_use(struct inbound *in, const struct policy *policy, struct buf *why);

@@ -66,8 +66,8 @@ static void on_connect(void *ctx, struct answer *ret, struct when by)
 {
     struct session *s = ctx;
 
-    (void)ret, (void)by;
     event_raise(&ev_session_opened, f_session(s->id), f_listener(str_of(s->listener)), f_peer(s));
+    (void)visitor_connects(s, ret, by);
 }
 
 static void on_helo(void *ctx, struct str name, bool extended, struct answer *ret)
@@ -107,7 +107,6 @@ static void on_mail(void *ctx, const struct mail_args *mail, struct answer *ret,
     struct session *s = ctx;
     struct store *store = s->worker->in->place.store;
 
-    (void)by;
     take_policy(s);
     if (s->worker->stopping) {
         answer_fixed(ret, ANSWER_STOPPING);
@@ -118,7 +117,7 @@ static void on_mail(void *ctx, const struct mail_args *mail, struct answer *ret,
         answer_fixed(ret, ANSWER_NO_ROOM);
     } else if (!has_memory(s)) {
         answer_fixed(ret, ANSWER_MEMORY);
-    } else {
+    } else if (visitor_sends(s, mail, ret, by)) {
         intake_mail(&s->intake, mail);
     }
 }
@@ -129,9 +128,9 @@ static void on_rcpt(void *ctx, const struct rcpt_args *rcpt, struct answer *ret,
     struct arena scratch ARENA_LOCAL = {0};
     struct str_list addresses;
 
-    (void)by;
     s->asked_rcpt = rcpt->to.address;
-    if (policy_rcpt(s->policy, s->trusted, &rcpt->to, &scratch, &addresses, ret)) {
+    if (policy_rcpt(s->policy, s->trusted, &rcpt->to, &scratch, &addresses, ret) &&
+        visitor_names(s, rcpt->to.address, ret, by)) {
         intake_rcpt(&s->intake, rcpt, &addresses, s->policy->settings->recipients_max, ret);
     }
     if (answer_is_good(ret)) {
@@ -192,6 +191,7 @@ static void on_reset(void *ctx)
     struct session *s = ctx;
 
     intake_reset(&s->intake);
+    visitor_resets(s);
 }
 
 static void on_refused(void *ctx, enum command command, const struct answer *a)

@@ -26,6 +26,9 @@ struct limit_bucket {
 struct limits {
     struct limit_rule *rules; /* names are copies */
     uint32_t rule_count;
+    struct limit_count *counts; /* one a rule; with its name */
+    uint64_t *since;            /* one a rule: since when what is at work is counted; rises */
+    uint64_t since_last;
     struct map buckets;
     struct heap timers;
     struct list loose; /* waiters whose rule is gone */
@@ -139,7 +142,7 @@ static struct when turn_at(const struct limits *l, const struct limit_bucket *b,
     return when_add(ready_at(l, b, now), wait_ns);
 }
 
-bool limits_take(struct limits *l, const struct limit_key *keys, uint32_t count, bool was_called,
+bool limits_take(struct limits *l, struct limit_key *keys, uint32_t count, bool was_called,
                  struct when now, struct limit_refusal *ret)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -147,6 +150,7 @@ bool limits_take(struct limits *l, const struct limit_key *keys, uint32_t count,
 
         if (b != NULL &&
             (is_full(l, b) || ready_at(l, b, now).ns > now.ns || (b->waiting > 0 && !was_called))) {
+            l->counts[b->rule].refused++;
             *ret = (struct limit_refusal){i, turn_at(l, b, now)};
             return false;
         }
@@ -154,9 +158,13 @@ bool limits_take(struct limits *l, const struct limit_key *keys, uint32_t count,
     for (uint32_t i = 0; i < count; i++) {
         struct limit_bucket *b = find_or_make(l, &keys[i]);
 
+        keys[i].since = 0;
         if (b != NULL) {
             bucket_take(&b->tokens, &l->rules[b->rule].rate, now);
-            b->at_work += l->rules[b->rule].concurrency > 0;
+            if (l->rules[b->rule].concurrency > 0) {
+                b->at_work++;
+                keys[i].since = l->since[b->rule];
+            }
             arm(l, b, now);
         }
     }
@@ -168,7 +176,8 @@ void limits_give(struct limits *l, const struct limit_key *keys, uint32_t count,
     for (uint32_t i = 0; i < count; i++) {
         struct limit_bucket *b = find(l, &keys[i]);
 
-        if (b != NULL && b->at_work > 0) {
+        if (b != NULL && keys[i].since != 0 && keys[i].since == l->since[b->rule]) {
+            must(b->at_work > 0);
             b->at_work--;
             arm(l, b, now);
         }
@@ -280,27 +289,50 @@ struct when limits_next_time(const struct limits *l)
 
 /* ---- rules ---- */
 
-static const struct limit_rule *same_rule(const struct limit_rule *rules, uint32_t count,
-                                          const struct limit_rule *like)
+static const struct limit_rule *named(const struct limit_rule *rules, uint32_t count,
+                                      struct str name)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (str_eq(rules[i].name, like->name)) {
-            bool same = rules[i].rate.count == like->rate.count &&
-                        rules[i].rate.period_ms == like->rate.period_ms &&
-                        rules[i].concurrency == like->concurrency;
-
-            return same ? &rules[i] : NULL;
+        if (str_eq(rules[i].name, name)) {
+            return &rules[i];
         }
     }
     return NULL;
 }
 
-static void let_go(struct limits *l, struct limit_bucket *b)
+static bool same_rate(const struct limit_rule *a, const struct limit_rule *b)
 {
+    return a->rate.count == b->rate.count && a->rate.period_ms == b->rate.period_ms;
+}
+
+/* Its rule has other numbers, or is gone (NULL): who waits is called; only what is at work, and
+ * counted by both, counts on. */
+static void let_go(struct limits *l, struct limit_bucket *b, const struct limit_rule *now,
+                   uint32_t number)
+{
+    const struct limit_rule *was = &l->rules[b->rule];
+
     while (b->waiting > 0) {
         list_push(&l->loose, &call(b)->link);
     }
-    forget(l, b);
+    if (now == NULL || now->concurrency == 0 || b->at_work == 0) {
+        forget(l, b);
+        return;
+    }
+    if (!same_rate(was, now)) {
+        b->tokens = (struct bucket){0};
+    }
+    b->rule = number;
+    heap_remove(&l->timers, &b->timer); /* set when what is at work ends */
+}
+
+/* What is at work counts on where it was counted before. */
+static uint64_t since_of(struct limits *l, const struct limit_rule *rule)
+{
+    const struct limit_rule *was = named(l->rules, l->rule_count, rule->name);
+
+    return was != NULL && was->concurrency > 0 && rule->concurrency > 0 ? l->since[was - l->rules]
+                                                                        : ++l->since_last;
 }
 
 static void rules_free(struct limits *l)
@@ -309,6 +341,39 @@ static void rules_free(struct limits *l)
         mem_free((char *)(uintptr_t)l->rules[i].name.ptr);
     }
     mem_free(l->rules);
+    mem_free(l->counts);
+    mem_free(l->since);
+}
+
+static uint64_t refused_before(const struct limits *l, struct str rule)
+{
+    for (uint32_t i = 0; i < l->rule_count; i++) {
+        if (str_eq(l->counts[i].rule, rule)) {
+            return l->counts[i].refused;
+        }
+    }
+    return 0;
+}
+
+static void rules_set(struct limits *l, const struct limit_rule *rules, uint32_t count)
+{
+    struct limit_rule *new = mem_array((size_t)count + 1, sizeof *new);
+    struct limit_count *counts = mem_array((size_t)count + 1, sizeof *counts);
+    uint64_t *since = mem_array((size_t)count + 1, sizeof *since);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct str name = rules[i].name;
+
+        new[i] = rules[i];
+        new[i].name = str_make(mem_dup_z(name.ptr, name.len), name.len);
+        counts[i] = (struct limit_count){new[i].name, refused_before(l, name)};
+        since[i] = since_of(l, &rules[i]);
+    }
+    rules_free(l);
+    l->rules = new;
+    l->counts = counts;
+    l->since = since;
+    l->rule_count = count;
 }
 
 void limits_use(struct limits *l, const struct limit_rule *rules, uint32_t count)
@@ -321,23 +386,18 @@ void limits_use(struct limits *l, const struct limit_rule *rules, uint32_t count
         all[found++] = b;
     }
     for (size_t i = 0; i < found; i++) {
-        const struct limit_rule *now = same_rule(rules, count, &l->rules[all[i]->rule]);
+        const struct limit_rule *was = &l->rules[all[i]->rule];
+        const struct limit_rule *now = named(rules, count, was->name);
+        uint32_t number = now != NULL ? (uint32_t)(now - rules) : 0;
 
-        if (now == NULL) {
-            let_go(l, all[i]);
+        if (now == NULL || !same_rate(was, now) || now->concurrency != was->concurrency) {
+            let_go(l, all[i], now, number);
         } else {
-            all[i]->rule = (uint32_t)(now - rules);
+            all[i]->rule = number;
         }
     }
     mem_free(all);
-    rules_free(l);
-    l->rules = mem_array((size_t)count + 1, sizeof *l->rules);
-    l->rule_count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        l->rules[i] = rules[i];
-        l->rules[i].name = str_make(mem_dup_z(rules[i].name.ptr, rules[i].name.len),
-                                    rules[i].name.len);
-    }
+    rules_set(l, rules, count);
 }
 
 struct limits *limits_new(uint64_t seed)
@@ -368,6 +428,12 @@ void limits_free(struct limits *l)
     buf_done(&l->key);
     rules_free(l);
     mem_free(l);
+}
+
+uint32_t limits_counts(const struct limits *l, const struct limit_count **ret)
+{
+    *ret = l->counts;
+    return l->rule_count;
 }
 
 uint64_t limits_uncounted(const struct limits *l)

@@ -32,14 +32,16 @@ struct limits;
 /* `seed` from runtime/random.h: strangers choose the keys. */
 struct limits *limits_new(uint64_t seed);
 void limits_free(struct limits *l);
-/* The rules from now on. What was counted for a rule that stays as it is counts on; those who wait
- * at another are called by limits_next. */
+/* The rules from now on. What was counted for a rule that stays as it is counts on, and so does
+ * what is at work for one whose numbers change; those who wait at that, or at one that is gone, are
+ * called by limits_next. */
 void limits_use(struct limits *l, const struct limit_rule *rules, uint32_t count);
 
 /* A rule, and the values that are counted, as one text. A rule that is gone limits nothing. */
 struct limit_key {
     struct str rule;
     struct str values;
+    uint64_t since; /* limits_take's, for limits_give: the count that it is in; 0: it is in none */
 };
 
 struct limit_refusal {
@@ -49,9 +51,9 @@ struct limit_refusal {
 
 /* One of each, or false and why. `was_called`: limits_next has called it, so it passes the lines.
  */
-bool limits_take(struct limits *l, const struct limit_key *keys, uint32_t count, bool was_called,
+bool limits_take(struct limits *l, struct limit_key *keys, uint32_t count, bool was_called,
                  struct when now, struct limit_refusal *ret);
-/* What took these is no longer at work. */
+/* What took these is no longer at work. Copies of them will do. */
 void limits_give(struct limits *l, const struct limit_key *keys, uint32_t count, struct when now);
 
 struct limit_bucket;
@@ -70,6 +72,14 @@ void limits_leave(struct limits *l, struct limit_waiter *w,
 struct limit_waiter *limits_next(struct limits *l, struct when now);
 /* When limits_next has somebody, as far as time decides; WHEN_NEVER: it does not. */
 struct when limits_next_time(const struct limits *l);
+
+/* How often each rule has refused, in their order; a rule keeps that while its name stays. Names
+ * are the rules' own, until the next limits_use. */
+struct limit_count {
+    struct str rule;
+    uint64_t refused;
+};
+uint32_t limits_counts(const struct limits *l, const struct limit_count **ret);
 
 uint64_t limits_uncounted(const struct limits *l);
 size_t limits_buckets(const struct limits *l);

@@ -185,6 +185,7 @@ static void build_admin(struct server *s)
                               .loop_count = 3 + s->worker_count,
                               .queue = s->queue,
                               .store = s->store,
+                              .inbound = s->inbound,
                               .hostname = s->now.policy->hostname,
                               .reload = reload_for_admin,
                               .ctx = s};

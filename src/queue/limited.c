@@ -66,6 +66,9 @@ bool limits_let_start(struct queue *q, struct work *w, struct limit_refusal *ret
     struct limited *l = limited_of(q, inner->job);
 
     if (l != NULL && same_keys(l, w)) {
+        for (uint32_t i = 0; i < l->count; i++) {
+            w->limits[i].since = l->keys[i].since;
+        }
         forget(q, l); /* used already, in its name */
         inner->holds_limits = true;
         return true;
@@ -176,7 +179,7 @@ void limits_use_plan(struct queue *q)
 /* ---- connections to hosts, asked for by delivery ---- */
 
 struct asking {
-    const struct limit_key *keys;
+    struct limit_key *keys;
     uint32_t count;
     struct limit_refusal *why;
     bool taken;
@@ -190,13 +193,42 @@ static void ask_here(struct queue *q, void *ctx)
     a->taken = limits_take(q->limits, a->keys, a->count, true, clock_now(), a->why);
 }
 
-bool queue_limits_take(struct queue *q, const struct limit_key *keys, uint32_t count,
+bool queue_limits_take(struct queue *q, struct limit_key *keys, uint32_t count,
                        struct limit_refusal *why, struct when by)
 {
     struct asking a = {keys, count, why, false};
 
     (void)queue_call(q, ask_here, &a, by);
     return a.taken;
+}
+
+struct refusals {
+    struct arena *arena;
+    struct limit_count *items;
+    uint32_t count;
+};
+
+static void refusals_here(struct queue *q, void *ctx)
+{
+    struct refusals *r = ctx;
+    const struct limit_count *counts;
+
+    r->count = limits_counts(q->limits, &counts);
+    r->items = arena_array(r->arena, (size_t)r->count + 1, sizeof *r->items);
+    for (uint32_t i = 0; i < r->count; i++) {
+        r->items[i] = (struct limit_count){arena_dup(r->arena, counts[i].rule), counts[i].refused};
+    }
+}
+
+struct err queue_refusals(struct queue *q, struct arena *a, struct limit_count **ret,
+                          uint32_t *count, struct when by)
+{
+    struct refusals r = {.arena = a};
+    struct err e = queue_call(q, refusals_here, &r, by);
+
+    *ret = r.items;
+    *count = r.count;
+    return e;
 }
 
 struct giving {
@@ -226,6 +258,7 @@ void queue_limits_give(struct queue *q, const struct limit_key *keys, uint32_t c
     for (uint32_t i = 0; i < count; i++) {
         g->keys[i].rule = arena_dup(&g->arena, keys[i].rule);
         g->keys[i].values = arena_dup(&g->arena, keys[i].values);
+        g->keys[i].since = keys[i].since;
     }
     g->post.run = give_here;
     loop_post(q->home, &g->post);

@@ -189,7 +189,7 @@ void slot_accepted(struct slot *s, int64_t slowest_ms);
 
 /* Limits that count connections to hosts: delivery asks before it opens one, and gives back when it
  * is closed. */
-bool queue_limits_take(struct queue *q, const struct limit_key *keys, uint32_t count,
+bool queue_limits_take(struct queue *q, struct limit_key *keys, uint32_t count,
                        struct limit_refusal *why, struct when by);
 void queue_limits_give(struct queue *q, const struct limit_key *keys, uint32_t count);
 
@@ -231,6 +231,10 @@ struct err queue_pause(struct queue *q, const struct pause *p, struct when by);
 struct err queue_resume(struct queue *q, struct str name, struct when by);
 /* Those of now; one reference, NULL when there is none. */
 struct pauses *queue_pauses(struct queue *q, struct when by);
+
+/* How often each limiter of leaving mail has kept some back, into `a`. */
+struct err queue_refusals(struct queue *q, struct arena *a, struct limit_count **ret,
+                          uint32_t *count, struct when by);
 
 struct queue_counts {
     uint64_t jobs, due, preparing, ready, running; /* now; the rest of jobs waits */

@@ -43,7 +43,11 @@ bool plan_given(const struct plan_full *p, const void *settings, const char *key
 /* The objects of routes.c and connections.c. */
 void plan_add_routes(struct plan_full *p);
 void plan_add_connections(struct plan_full *p);
-void plan_add_limiters(struct plan_full *p); /* limiters.c */
+void plan_add_limiters(struct plan_full *p);         /* limiters.c */
+void plan_add_visitor_limiters(struct plan_full *p); /* visitors.c */
+/* The fault "limits nothing", if so. */
+void plan_check_limits(struct plan_full *p, const struct setting_table *table, struct str name,
+                       struct position at, const struct limiter_settings *set);
 /* Compiles the rules of one list and checks every name it can know (rules.c). */
 void plan_compile_list(struct plan_full *p, enum strategy which, const struct rules *rules);
 /* Compiles the rules of one value of `settings`, the row `key` of queue.virtual.NAME; NULL when the
@@ -56,6 +60,41 @@ void plan_compile_fairness(struct plan_full *p, struct plan_queue *q);
 const struct program *plan_compile_expression(struct plan_full *p, const struct expr_scope *scope,
                                               const struct expression *e, enum expr_wants wants,
                                               int *groups);
+/* counts.c: the words of `key` that a kind of limiter knows, each with a class of its own;
+ * `mail`: whose. */
+struct count_word {
+    const char *name;
+    uint8_t class;
+};
+struct count_kind {
+    const struct setting_table *table;
+    const struct count_word *words;
+    size_t word_count;
+    const char *mail;
+};
+struct count_source {
+    struct str name;
+    const void *settings;
+    const struct str_list *key;
+    const struct expression *match;
+};
+/* The greatest class of its keys. Place and services of the scope are filled in. */
+uint8_t plan_add_count(struct plan_full *p, const struct count_kind *kind,
+                       const struct count_source *from, struct expr_scope *scope,
+                       struct plan_count *ret);
+uint64_t count_reads(const struct plan_count *c); /* bits of the variables in its match */
+
+struct counting {
+    struct value (*get)(void *ctx, unsigned id);
+    void *ctx;
+    struct arena *arena;
+};
+enum count_match { COUNT_NO, COUNT_YES, COUNT_UNKNOWN };
+enum count_match count_matches(const struct plan *p, const struct plan_count *c,
+                               const struct counting *about);
+/* The values of its keys, as one text. */
+struct str count_values(const struct plan_count *c, const struct counting *about);
+
 /* The fault "no such route", with what was meant. */
 void plan_no_object(struct plan_full *p, const struct setting_table *table, struct str name,
                     struct position at, const char *where);

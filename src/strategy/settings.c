@@ -85,6 +85,14 @@ static const struct setting limiter_rows[] = {
 };
 #undef SETTINGS_OF
 
+#define SETTINGS_OF struct limiter_settings
+static const struct setting visitor_limiter_rows[] = {
+#define SECTION_VISITOR_LIMITER
+#include "strategy/settings.def"
+#undef SECTION_VISITOR_LIMITER
+};
+#undef SETTINGS_OF
+
 #define SETTINGS_OF struct strategy_settings
 static const struct setting strategy_rows[] = {
 #define SECTION_STRATEGY
@@ -177,6 +185,18 @@ const struct setting_table limiter_table = {
              "by turns among those that wait for it.",
     .rows = limiter_rows,
     .row_count = COUNT_OF(limiter_rows),
+    .size = sizeof(struct limiter_settings),
+};
+
+const struct setting_table visitor_limiter_table = {
+    .key = "queue.limiter.inbound",
+    .kind = TABLE_NAMED,
+    .prose =
+        "A limit on mail that arrives: how much in a time, or at once. All limits that count a "
+        "client, a sender or a recipient must have room before any is used; else it is told to "
+        "come later. A reload keeps what was counted by those that stay as they are.",
+    .rows = visitor_limiter_rows,
+    .row_count = COUNT_OF(visitor_limiter_rows),
     .size = sizeof(struct limiter_settings),
 };
 

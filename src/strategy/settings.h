@@ -91,13 +91,13 @@ struct tls_settings { /* queue.tls.NAME */
     struct str description;
 };
 
-struct limiter_settings { /* queue.limiter.outbound.NAME */
+struct limiter_settings { /* queue.limiter.outbound.NAME, queue.limiter.inbound.NAME */
     bool enable;
     struct expression match; /* empty: always */
     struct str_list key;
     struct rate rate;
     uint32_t concurrency;
-    bool include_local;
+    bool include_local; /* outbound */
     struct str description;
 };
 
@@ -106,4 +106,4 @@ struct strategy_settings { /* queue.strategy */
 };
 
 extern const struct setting_table virtual_table, schedule_table, route_table, connection_table,
-    source_ip_table, tls_table, strategy_table, limiter_table;
+    source_ip_table, tls_table, strategy_table, limiter_table, visitor_limiter_table;

@@ -89,16 +89,35 @@ struct plan_tls {
 /* What a limit on leaving mail counts: messages, or connections to hosts. */
 enum limiter_class { LIMITER_MESSAGES, LIMITER_HOSTS };
 
-enum { LIMITER_KEYS_MAX = 6 };
+/* What is counted: all that match, apart for each value of the keys. */
+enum { COUNT_KEYS_MAX = 9 };
+
+struct plan_count {
+    const struct program *match;  /* NULL: all */
+    uint8_t keys[COUNT_KEYS_MAX]; /* ids of variables */
+    uint32_t key_count;
+};
 
 struct plan_limiter {
     struct str name;
     const struct limiter_settings *settings;
     struct position at;
     enum limiter_class class;
-    const struct program *match;    /* NULL: all */
-    uint8_t keys[LIMITER_KEYS_MAX]; /* ids of variables */
-    uint32_t key_count;
+    struct plan_count by;
+};
+
+/* What a limit on arriving mail counts, and so when it is asked: sessions, at connect;
+ * transactions, at MAIL; recipients, at each RCPT. */
+enum visitor_class { VISITOR_CLIENTS, VISITOR_SENDERS, VISITOR_RECIPIENTS };
+
+struct plan_visitor_limiter {
+    struct str name;
+    const struct limiter_settings *settings;
+    struct position at;
+    enum visitor_class class;
+    struct plan_count by;
+    bool
+        is_once; /* it counts a domain once in a transaction, whatever it has of recipients there */
 };
 
 struct plan_list;   /* the compiled rules of one strategy */
@@ -115,8 +134,10 @@ struct plan {
     size_t queue_count, schedule_count, route_count, connection_count, tls_count;
     struct plan_limiter *limiters; /* of leaving mail */
     uint32_t limiter_count;
-    uint32_t host_limiter_count; /* of those, how many count connections */
-    struct plan_list *lists;     /* STRATEGY_COUNT of them */
+    uint32_t host_limiter_count;                   /* of those, how many count connections */
+    struct plan_visitor_limiter *visitor_limiters; /* of arriving mail: visitors.h */
+    uint32_t visitor_limiter_count;
+    struct plan_list *lists; /* STRATEGY_COUNT of them */
     const struct strategy_services *services;
 };
 

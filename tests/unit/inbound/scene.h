@@ -28,6 +28,15 @@
 /* Of the listener: without what the reply to EHLO has for those who are trusted. */
 static const char *scene_listener = "future-release: never, deliver-by: never, mt-priority: never";
 
+/* Without a plan nothing of queue.* is used. */
+static bool scene_has_plan;
+
+static inline enum expr_local nowhere(void *ctx, struct str directory, struct str domain)
+{
+    (void)ctx, (void)directory, (void)domain;
+    return EXPR_LOCAL_NO;
+}
+
 /* A server on this loop, home and worker in one, and a client. */
 struct scene {
     const char *extra; /* lines below server: */
@@ -40,7 +49,12 @@ struct scene {
 
 static inline struct policy *policy_of(const char *extra, unsigned port, struct faults *faults)
 {
-    static const struct setting_table *const tables[] = {&server_table, &listeners_table};
+    static const struct setting_table *const tables[] = {
+        &server_table,   &listeners_table,  &virtual_table,        &schedule_table,
+        &route_table,    &connection_table, &source_ip_table,      &tls_table,
+        &strategy_table, &limiter_table,    &visitor_limiter_table};
+    static const struct strategy_services services = {.expr = {.is_local_domain = nowhere},
+                                                      .hostname = STR_INIT("mx.example.org")};
     struct config_options o = {.tables = tables, .table_count = COUNT_OF(tables), .number = 1};
     struct buf text BUF_LOCAL = {0};
     struct config *cfg;
@@ -54,6 +68,7 @@ static inline struct policy *policy_of(const char *extra, unsigned port, struct 
         return NULL;
     }
     source.config = cfg;
+    source.plan = scene_has_plan ? strategy_compile(cfg, &services, faults) : NULL;
     struct policy *p = policy_load(&source, faults);
 
     config_give(cfg);

@@ -23,13 +23,17 @@ static struct limits *begin(void)
     return l;
 }
 
+static struct limit_key taken; /* by the last take */
+
 static bool take(struct limits *l, uint32_t rule, const char *values, int64_t ms,
                  struct limit_refusal *why)
 {
-    struct limit_key k = {rules[rule].name, str_of(values)};
+    struct limit_key k = {.rule = rules[rule].name, .values = str_of(values)};
     struct limit_refusal room;
+    bool ok = limits_take(l, &k, 1, false, at_ms(ms), why ? why : &room);
 
-    return limits_take(l, &k, 1, false, at_ms(ms), why ? why : &room);
+    taken = ok ? k : taken;
+    return ok;
 }
 
 static void the_third_of_two_a_minute_waits_half_a_minute(void **state)
@@ -52,8 +56,8 @@ static void the_third_of_two_a_minute_waits_half_a_minute(void **state)
 static void nothing_is_taken_unless_all_have_room(void **state)
 {
     struct limits *l = begin();
-    struct limit_key both[] = {{STR_INIT("domain"), STR_INIT("a.example")},
-                               {STR_INIT("peer"), STR_INIT("192.0.2.1")}};
+    struct limit_key both[] = {{.rule = STR_INIT("domain"), .values = STR_INIT("a.example")},
+                               {.rule = STR_INIT("peer"), .values = STR_INIT("192.0.2.1")}};
     struct limit_refusal why;
 
     assert_true(limits_take(l, both, 2, false, start, &why));
@@ -71,7 +75,7 @@ static void nothing_is_taken_unless_all_have_room(void **state)
 static void what_is_at_work_counts_until_it_is_given_back(void **state)
 {
     struct limits *l = begin();
-    struct limit_key k = {STR_INIT("peer"), STR_INIT("192.0.2.1")};
+    struct limit_key k = {.rule = STR_INIT("peer"), .values = STR_INIT("192.0.2.1")};
     struct limit_waiter w = {0};
 
     assert_true(take(l, 1, "192.0.2.1", 0, NULL));
@@ -80,7 +84,9 @@ static void what_is_at_work_counts_until_it_is_given_back(void **state)
     limits_wait(l, &w, &k, 0, at_ms(0));
     assert_null(limits_next(l, at_ms(999999)));
     assert_true(when_is_never(limits_next_time(l)));
-    limits_give(l, &k, 1, at_ms(999999));
+    limits_give(l, &k, 1, at_ms(999999)); /* has taken nothing */
+    assert_null(limits_next(l, at_ms(999999)));
+    limits_give(l, &taken, 1, at_ms(999999));
     assert_ptr_equal(limits_next(l, at_ms(999999)), &w);
     limits_free(l);
     (void)state;
@@ -89,7 +95,7 @@ static void what_is_at_work_counts_until_it_is_given_back(void **state)
 static void groups_take_turns_and_nobody_is_overtaken(void **state)
 {
     struct limits *l = begin();
-    struct limit_key k = {STR_INIT("domain"), STR_INIT("a.example")};
+    struct limit_key k = {.rule = STR_INIT("domain"), .values = STR_INIT("a.example")};
     struct limit_waiter many[6] = {0}, few[2] = {0};
     const struct limit_waiter *order[] = {&many[0], &few[0], &many[1], &few[1], &many[2], &many[3]};
     struct limit_refusal why;
@@ -119,7 +125,7 @@ static void groups_take_turns_and_nobody_is_overtaken(void **state)
 static void who_is_called_and_takes_nothing_holds_up_nobody(void **state)
 {
     struct limits *l = begin();
-    struct limit_key k = {STR_INIT("domain"), STR_INIT("a.example")};
+    struct limit_key k = {.rule = STR_INIT("domain"), .values = STR_INIT("a.example")};
     struct limit_waiter w[2] = {0};
 
     assert_true(take(l, 0, "a.example", 0, NULL));
@@ -136,8 +142,6 @@ static void who_is_called_and_takes_nothing_holds_up_nobody(void **state)
 static void buckets_as_good_as_new_are_forgotten(void **state)
 {
     struct limits *l = begin();
-    struct limit_key k = {STR_INIT("all"), STR_INIT("x")};
-
     assert_true(take(l, 0, "a.example", 0, NULL));
     assert_true(take(l, 2, "x", 0, NULL));
     assert_int_equal(limits_buckets(l), 2);
@@ -145,7 +149,7 @@ static void buckets_as_good_as_new_are_forgotten(void **state)
     assert_int_equal(limits_buckets(l), 2);
     assert_null(limits_next(l, at_ms(30000)));
     assert_int_equal(limits_buckets(l), 1); /* one is still at work */
-    limits_give(l, &k, 1, at_ms(30000));
+    limits_give(l, &taken, 1, at_ms(30000));
     assert_null(limits_next(l, at_ms(30000)));
     assert_int_equal(limits_buckets(l), 0);
     limits_free(l);
@@ -156,17 +160,19 @@ static void a_reload_keeps_what_stays_as_it_is(void **state)
 {
     struct limits *l = begin();
     struct limit_rule changed[] = {rules[1], rules[0]};
-    struct limit_key on_peer = {STR_INIT("peer"), STR_INIT("192.0.2.1")},
-                     on_all = {STR_INIT("all"), STR_INIT("x")};
+    struct limit_key on_peer = {.rule = STR_INIT("peer"), .values = STR_INIT("192.0.2.1")},
+                     on_all = {.rule = STR_INIT("all"), .values = STR_INIT("x")};
     struct limit_waiter stays = {0}, goes = {0};
 
     assert_true(take(l, 0, "a.example", 0, NULL));
     assert_true(take(l, 0, "a.example", 0, NULL));
     assert_true(take(l, 1, "192.0.2.1", 0, NULL));
     assert_true(take(l, 1, "192.0.2.1", 0, NULL));
+    on_peer = taken;
     for (int i = 0; i < 3; i++) {
         assert_true(take(l, 2, "x", 0, NULL));
     }
+    on_all = taken;
     limits_wait(l, &stays, &on_peer, 0, start);
     limits_wait(l, &goes, &on_all, 0, start);
     limits_use(l, changed, COUNT_OF(changed));
@@ -176,6 +182,43 @@ static void a_reload_keeps_what_stays_as_it_is(void **state)
     limits_give(l, &on_all, 1, start); /* of a rule that is gone: harmless */
     limits_give(l, &on_peer, 1, start);
     assert_ptr_equal(limits_next(l, start), &stays);
+    limits_free(l);
+    (void)state;
+}
+
+/* Those that were let in before, and leave after, are not mistaken for others. */
+static void what_is_at_work_counts_on_when_numbers_change(void **state)
+{
+    struct limits *l = begin();
+    struct limit_rule more[] = {{.name = STR_INIT("peer"), .rate = {9, 1000}, .concurrency = 3}};
+    struct limit_rule none[] = {{.name = STR_INIT("peer"), .rate = {9, 1000}}};
+    struct limit_key old[3];
+    const struct limit_count *counts;
+
+    assert_true(take(l, 1, "a", 0, NULL));
+    old[0] = taken;
+    assert_true(take(l, 1, "a", 0, NULL));
+    old[1] = taken;
+    assert_false(take(l, 1, "a", 0, NULL));
+    limits_use(l, more, 1);
+    assert_true(take(l, 1, "a", 1, NULL));
+    old[2] = taken;
+    assert_false(take(l, 1, "a", 1, NULL));
+    limits_give(l, old, 1, at_ms(2));
+    assert_true(take(l, 1, "a", 2, NULL));
+    assert_false(take(l, 1, "a", 2, NULL));
+    assert_int_equal(limits_counts(l, &counts), 1);
+    assert_int_equal(counts[0].refused, 3);
+    /* Where it is not limited for a while, what was at work before counts no longer. */
+    limits_use(l, none, 1);
+    limits_use(l, more, 1);
+    for (int i = 0; i < 3; i++) {
+        assert_true(take(l, 1, "a", 3, NULL));
+    }
+    limits_give(l, &old[1], 2, at_ms(4));
+    assert_false(take(l, 1, "a", 4, NULL));
+    limits_give(l, &taken, 1, at_ms(5));
+    assert_true(take(l, 1, "a", 6, NULL));
     limits_free(l);
     (void)state;
 }
@@ -190,6 +233,7 @@ int main(void)
         cmocka_unit_test(who_is_called_and_takes_nothing_holds_up_nobody),
         cmocka_unit_test(buckets_as_good_as_new_are_forgotten),
         cmocka_unit_test(a_reload_keeps_what_stays_as_it_is),
+        cmocka_unit_test(what_is_at_work_counts_on_when_numbers_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
