@@ -69,6 +69,98 @@ static void expect_says(struct str text, const char *words)
     }
 }
 
+static inline struct err ask_path(struct fetch_pool *p, const char *path, struct arena *a,
+                                  struct fetch_answer *ret, struct buf *why)
+{
+    return ask(p, (struct ask){.door = "http", .path = path}, a, ret, why);
+}
+
+/* A number of the server's counters. */
+static inline unsigned count_of(struct fetch_pool *p, const char *what)
+{
+    struct arena a ARENA_LOCAL = {0};
+    struct buf why BUF_LOCAL = {0};
+    struct fetch_answer answer;
+    const char *at;
+
+    assert_int_equal(ask_path(p, "/count", &a, &answer, &why).code, OK);
+    at = strstr(arena_z(&a, answer.body), what);
+    assert_non_null(at);
+    return (unsigned)strtoul(at + strlen(what) + 3, NULL, 10);
+}
+
+/* A body in pieces. */
+
+struct pieces {
+    char block[60000];
+    size_t total, given;
+    unsigned calls, rewinds;
+    enum err_code fault; /* after half of it */
+};
+
+static inline struct err next_piece(void *ctx, struct str *ret, struct when by)
+{
+    struct pieces *s = ctx;
+    size_t left = s->total - s->given;
+
+    if (++s->calls % 16 == 0) {
+        (void)fiber_sleep(when_after(1), by);
+    }
+    if (s->fault != OK && left < s->total / 2) {
+        return err_of(s->fault);
+    }
+    *ret = str_make(s->block, left < sizeof s->block ? left : sizeof s->block);
+    s->given += ret->len;
+    return ERR_OK;
+}
+
+static inline void rewind_pieces(void *ctx)
+{
+    struct pieces *s = ctx;
+
+    s->given = 0;
+    s->rewinds++;
+}
+
+/* A fiber that calls. */
+
+struct caller {
+    struct fetch_pool *pool;
+    const char *path;
+    int64_t ms;
+    enum err_code code;
+    unsigned opened; /* by then */
+};
+
+static inline void call_once(void *arg)
+{
+    struct caller *c = arg;
+    struct arena a ARENA_LOCAL = {0};
+    struct buf why BUF_LOCAL = {0};
+    struct fetch_answer answer;
+
+    c->code = ask(c->pool, (struct ask){.door = "http", .path = c->path, .ms = c->ms}, &a, &answer,
+                  &why)
+                  .code;
+    c->opened = (unsigned)fetch_pool_counts(c->pool).opened;
+}
+
+static inline void call_at_once(struct fetch_pool *p, const char *path, unsigned count)
+{
+    struct caller callers[8];
+    struct group g;
+
+    group_init(&g, "callers", 0);
+    for (unsigned i = 0; i < count; i++) {
+        callers[i] = (struct caller){.pool = p, .path = path};
+        assert_int_equal(group_spawn_now(&g, "caller", call_once, &callers[i]).code, OK);
+    }
+    (void)group_join(&g, WHEN_NEVER);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(callers[i].code, OK);
+    }
+}
+
 static int start_hostile(void **state)
 {
     struct rlimit files;

@@ -246,6 +246,40 @@ static void the_environment_names_no_proxy(void **state)
     unsetenv("ALL_PROXY");
 }
 
+static void call_often(void *arg)
+{
+    struct fetch_pool *p = open_pool(
+        (struct fetch_pool_options){.ca_file = str_of(hostile_door(&hostile, "ca"))});
+    unsigned *served = arg;
+
+    for (unsigned i = 0; i < 50; i++) {
+        struct ask how = {.door = i % 2 == 0 ? "https" : "http", .path = "/say/x"};
+        struct arena a ARENA_LOCAL = {0};
+        struct buf why BUF_LOCAL = {0};
+        struct fetch_answer answer;
+
+        *served += ask(p, how, &a, &answer, &why).code == OK;
+    }
+    fetch_pool_free(p, WHEN_NEVER);
+}
+
+static void loops_call_side_by_side(void **state)
+{
+    static const char *const names[] = {"one", "two", "three"};
+    struct world *w = world_new();
+    unsigned served[3] = {0};
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        loop_main(world_loop(w, names[i]), call_often, &served[i]);
+    }
+    world_run(w);
+    world_free(w);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(served[i], 50);
+    }
+}
+
 /* ---- options ---- */
 
 static void refuse_options(void *arg)
@@ -376,6 +410,7 @@ int main(void)
         cmocka_unit_test(names_are_found_by_whom_the_pool_was_told),
         cmocka_unit_test(a_local_socket_needs_no_name),
         cmocka_unit_test(the_environment_names_no_proxy),
+        cmocka_unit_test(loops_call_side_by_side),
         cmocka_unit_test(options_that_cannot_work_are_refused_with_their_file),
         cmocka_unit_test(in_a_simulation_the_scenario_answers),
         cmocka_unit_test(a_scenario_without_answers_is_refused),

@@ -2,26 +2,6 @@
 
 #include <malloc.h>
 
-static struct err ask_path(struct fetch_pool *p, const char *path, struct arena *a,
-                           struct fetch_answer *ret, struct buf *why)
-{
-    return ask(p, (struct ask){.door = "http", .path = path}, a, ret, why);
-}
-
-/* A number of the server's counters. */
-static unsigned count_of(struct fetch_pool *p, const char *what)
-{
-    struct arena a ARENA_LOCAL = {0};
-    struct buf why BUF_LOCAL = {0};
-    struct fetch_answer answer;
-    const char *at;
-
-    assert_int_equal(ask_path(p, "/count", &a, &answer, &why).code, OK);
-    at = strstr(arena_z(&a, answer.body), what);
-    assert_non_null(at);
-    return (unsigned)strtoul(at + strlen(what) + 3, NULL, 10);
-}
-
 /* ---- answers of all kinds ---- */
 
 static const struct {
@@ -233,37 +213,6 @@ static void one_connection_serves_all_methods(void **state)
 
 /* ---- bodies in pieces ---- */
 
-struct pieces {
-    char block[60000];
-    size_t total, given;
-    unsigned calls, rewinds;
-    enum err_code fault; /* after half of it */
-};
-
-static struct err next_piece(void *ctx, struct str *ret, struct when by)
-{
-    struct pieces *s = ctx;
-    size_t left = s->total - s->given;
-
-    if (++s->calls % 16 == 0) {
-        (void)fiber_sleep(when_after(1), by);
-    }
-    if (s->fault != OK && left < s->total / 2) {
-        return err_of(s->fault);
-    }
-    *ret = str_make(s->block, left < sizeof s->block ? left : sizeof s->block);
-    s->given += ret->len;
-    return ERR_OK;
-}
-
-static void rewind_pieces(void *ctx)
-{
-    struct pieces *s = ctx;
-
-    s->given = 0;
-    s->rewinds++;
-}
-
 /* sha256 of 20 MiB of 'x' */
 static const char of_20_mib[] = "6adfa0775cbd16a3f50d1fda1d7bd7f375dd1f9af5e6dfb751a87d3dff68699c";
 
@@ -312,170 +261,6 @@ static void a_large_body_is_sent_in_pieces_and_never_held_whole(void **state)
 {
     (void)state;
     run_alone("test", send_pieces, NULL);
-}
-
-/* ---- connections that were kept ---- */
-
-struct caller {
-    struct fetch_pool *pool;
-    const char *path;
-    int64_t ms;
-    enum err_code code;
-    unsigned opened; /* by then */
-};
-
-static void call_once(void *arg)
-{
-    struct caller *c = arg;
-    struct arena a ARENA_LOCAL = {0};
-    struct buf why BUF_LOCAL = {0};
-    struct fetch_answer answer;
-
-    c->code = ask(c->pool, (struct ask){.door = "http", .path = c->path, .ms = c->ms}, &a, &answer,
-                  &why)
-                  .code;
-    c->opened = (unsigned)fetch_pool_counts(c->pool).opened;
-}
-
-static void call_at_once(struct fetch_pool *p, const char *path, unsigned count)
-{
-    struct caller callers[8];
-    struct group g;
-
-    group_init(&g, "callers", 0);
-    for (unsigned i = 0; i < count; i++) {
-        callers[i] = (struct caller){.pool = p, .path = path};
-        assert_int_equal(group_spawn_now(&g, "caller", call_once, &callers[i]).code, OK);
-    }
-    (void)group_join(&g, WHEN_NEVER);
-    for (unsigned i = 0; i < count; i++) {
-        assert_int_equal(callers[i].code, OK);
-    }
-}
-
-static void use_kept(void *arg)
-{
-    static struct pieces s = {.total = 1000};
-    struct fetch_source source = {
-        .length = 1000, .next = next_piece, .rewind = rewind_pieces, .ctx = &s};
-    static const char *const paths[] = {"/stale", "/stale-reset"};
-    struct fetch_pool *p = open_plain();
-    struct arena a ARENA_LOCAL = {0};
-    struct buf why BUF_LOCAL = {0};
-    struct fetch_answer answer;
-    struct fetch_counts before, after;
-
-    (void)arg;
-    for (unsigned i = 0; i < 100; i++) {
-        assert_int_equal(ask_path(p, "/echo", &a, &answer, &why).code, OK);
-    }
-    assert_int_equal(fetch_pool_counts(p).opened, 1);
-    assert_int_equal(fetch_pool_counts(p).sent, 100);
-    assert_int_equal(fetch_pool_counts(p).sent_again, 0);
-
-    for (unsigned i = 0; i < COUNT_OF(paths); i++) {
-        unsigned met;
-
-        call_at_once(p, paths[i], 1);
-        met = count_of(p, "requests");
-        before = fetch_pool_counts(p);
-        /* The kept connection fails without a byte; a fresh one serves. */
-        assert_int_equal(ask_path(p, paths[i], &a, &answer, &why).code, OK);
-        after = fetch_pool_counts(p);
-        assert_true(answer.was_sent_again);
-        expect_says(answer.body, "\"served\": 0");
-        assert_int_equal(after.sent_again - before.sent_again, 1);
-        assert_int_equal(after.opened - before.opened, 1);
-        assert_int_equal(count_of(p, "requests") - met, 3); /* twice, and this question */
-    }
-
-    /* Several kept connections fail: still sent twice only. */
-    fetch_pool_free(p, WHEN_NEVER);
-    p = open_plain();
-    call_at_once(p, "/stale", 4);
-    assert_int_equal(fetch_pool_counts(p).opened, 4);
-    assert_int_equal(ask_path(p, "/stale", &a, &answer, &why).code, OK);
-    assert_true(answer.was_sent_again);
-    expect_says(answer.body, "\"served\": 0");
-    assert_true(fetch_pool_counts(p).opened <= 6);
-    fetch_pool_free(p, WHEN_NEVER);
-
-    /* A body in pieces begins again. */
-    p = open_plain();
-    assert_int_equal(ask_path(p, "/stale", &a, &answer, &why).code, OK);
-    assert_int_equal(
-        ask(p, (struct ask){.door = "http", .path = "/stale", .request = {.source = &source}}, &a,
-            &answer, &why)
-            .code,
-        OK);
-    assert_true(answer.was_sent_again);
-    assert_int_equal(s.rewinds, 1);
-    expect_says(answer.body, "\"length\": 1000");
-    fetch_pool_free(p, WHEN_NEVER);
-
-    /* A line of an answer is an answer. */
-    p = open_plain();
-    assert_int_equal(ask_path(p, "/stale-line", &a, &answer, &why).code, OK);
-    assert_int_equal(ask_path(p, "/stale-line", &a, &answer, &why).code, ERR_CLOSED);
-    assert_int_equal(fetch_pool_counts(p).sent_again, 0);
-    fetch_pool_free(p, WHEN_NEVER);
-}
-
-/* Q22. */
-static void a_kept_connection_that_fails_early_is_replaced_once(void **state)
-{
-    (void)state;
-    run_alone("test", use_kept, NULL);
-}
-
-static void fresh_fails(void *arg)
-{
-    struct fetch_pool *p = open_plain();
-    struct arena a ARENA_LOCAL = {0};
-    struct buf why BUF_LOCAL = {0};
-    struct fetch_answer answer;
-    unsigned met = count_of(p, "requests");
-
-    (void)arg;
-    fetch_pool_free(p, WHEN_NEVER);
-    p = open_plain();
-    assert_int_equal(ask_path(p, "/close", &a, &answer, &why).code, ERR_CLOSED);
-    assert_int_equal(fetch_pool_counts(p).sent_again, 0);
-    assert_int_equal(count_of(p, "requests") - met, 2); /* once, and this question */
-    fetch_pool_free(p, WHEN_NEVER);
-}
-
-static void a_fresh_connection_that_fails_is_not_tried_again(void **state)
-{
-    (void)state;
-    run_alone("test", fresh_fails, NULL);
-}
-
-static void rest_long(void *arg)
-{
-    struct fetch_pool *p = open_pool((struct fetch_pool_options){.idle_ms = 1000});
-    struct fetch_pool *other = open_plain();
-    struct arena a ARENA_LOCAL = {0};
-    struct buf why BUF_LOCAL = {0};
-    struct fetch_answer answer;
-
-    (void)arg;
-    assert_int_equal(ask_path(p, "/echo", &a, &answer, &why).code, OK);
-    assert_int_equal(count_of(other, "open"), 2);
-    while (count_of(other, "open") > 1) {
-        (void)fiber_sleep(when_after(20), WHEN_NEVER);
-    }
-    assert_int_equal(ask_path(p, "/echo", &a, &answer, &why).code, OK);
-    expect_says(answer.body, "\"served\": 0");
-    assert_int_equal(fetch_pool_counts(p).opened, 2);
-    fetch_pool_free(p, WHEN_NEVER);
-    fetch_pool_free(other, WHEN_NEVER);
-}
-
-static void connections_of_a_pool_that_rests_are_closed(void **state)
-{
-    (void)state;
-    run_alone("test", rest_long, NULL);
 }
 
 /* ---- many callers ---- */
@@ -585,14 +370,10 @@ static void a_thousand_calls_cost_little_each(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        /* First: it counts the server's connections, and calls that were given up stay a while. */
-        cmocka_unit_test(connections_of_a_pool_that_rests_are_closed),
         cmocka_unit_test(each_bad_server_gets_its_error_in_time),
         cmocka_unit_test(a_request_is_what_was_asked_for_and_nothing_more),
         cmocka_unit_test(one_connection_serves_all_methods),
         cmocka_unit_test(a_large_body_is_sent_in_pieces_and_never_held_whole),
-        cmocka_unit_test(a_kept_connection_that_fails_early_is_replaced_once),
-        cmocka_unit_test(a_fresh_connection_that_fails_is_not_tried_again),
         cmocka_unit_test(callers_beyond_the_limit_wait_their_turn),
         cmocka_unit_test(a_cancelled_caller_ends_its_call),
         cmocka_unit_test(a_thousand_calls_cost_little_each),
