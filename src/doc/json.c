@@ -265,7 +265,8 @@ struct err doc_read_json(struct str bytes, const struct doc_limits *limits, stru
 
 /* ---- writing ---- */
 
-/* With the fewest digits that are read as the same number again. */
+/* With the fewest digits that are read as the same number again; and never as an integer, which may
+ * not be as large. */
 static void write_real(struct buf *out, double real)
 {
     char text[REAL_BYTES];
@@ -277,6 +278,9 @@ static void write_real(struct buf *out, double real)
         }
     }
     buf_put(out, str_of(text));
+    if (strpbrk(text, ".e") == NULL) {
+        buf_put(out, STR(".0"));
+    }
 }
 
 static void write_members(struct buf *out, const struct doc *d)
