@@ -386,7 +386,7 @@ static struct err read_answer(const struct doc *root, const struct hook_view *vi
         hook_note(ret, a, "modifications count only at data, and when the message is let in");
         own.count = 0;
     }
-    if (!classic_modifications_check(&own, view, why)) {
+    if (!classic_modifications_check(&own, view, a, why)) {
         return err_of(ERR_PROTOCOL);
     }
     if (view->stage == HOOK_DATA && lets_in) {

@@ -35,7 +35,7 @@ bool classic_modifications_read(const struct doc *list, struct arena *a, struct 
                                 struct buf *why);
 /* Whether what they bring may stand where it goes; cuts what is borne at the end of a value. */
 bool classic_modifications_check(struct hook_pending *p, const struct hook_view *view,
-                                 struct buf *why);
+                                 struct arena *a, struct buf *why);
 void classic_finish(const struct hook_pending *pending, const struct hook_view *view,
                     struct arena *a, struct hook_outcome *ret);
 

@@ -138,6 +138,25 @@ static void fields_are_written_with_one_blank_and_one_end(void **state)
     assert_int_equal(after.message_bytes, v.message_bytes + 8 + 12);
 }
 
+/* Section 6.2 of the reference: UTF-8 as it is in mail with SMTPUTF8, else in words of RFC 2047. */
+static void a_value_beyond_ascii_is_encoded_where_it_is_text(void **state)
+{
+    static const char *const answers[] = {
+        ACCEPT(CHANGE(1, "Subject", " caf\\u00e9\\r\\n two") "," ADD("X-A", "1")), NULL};
+
+    (void)state;
+    for (int utf8 = 0; utf8 < 2; utf8++) {
+        struct arena a ARENA_LOCAL = {0};
+        struct hook_view v = sample_view(HOOK_DATA, &a), after;
+        struct hook_outcome o;
+
+        v.smtputf8 = utf8 > 0;
+        play(answers, &v, &sample_bounds, &a, &o, &after);
+        EXPECT_STR(after.fields[5].whole, utf8 > 0 ? "Subject: caf\xc3\xa9\r\n two\r\n"
+                                                   : "Subject: =?UTF-8?B?Y2Fmw6kgdHdv?=\r\n");
+    }
+}
+
 /* V11, V12; CL-37 to CL-39, 2.7.2 of the reference. */
 static void the_last_answer_that_has_a_body_gives_it(void **state)
 {
@@ -315,6 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(header_fields_are_changed_by_name_and_place),
         cmocka_unit_test(fields_are_written_with_one_blank_and_one_end),
+        cmocka_unit_test(a_value_beyond_ascii_is_encoded_where_it_is_text),
         cmocka_unit_test(the_last_answer_that_has_a_body_gives_it),
         cmocka_unit_test(the_envelope_is_changed_address_by_address),
         cmocka_unit_test(a_recipient_is_known_by_the_name_it_was_shown_with),

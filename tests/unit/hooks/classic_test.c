@@ -258,6 +258,8 @@ static void an_answer_is_an_action_and_perhaps_a_reply(void **state)
         {ONE("\"insertHeader\",\"index\":1,\"name\":\"X\",\"value\":\"x\\nBcc: e@evil\""), NULL},
         {ONE("\"changeHeader\",\"index\":1,\"name\":\"X\",\"value\":\"\\u0000\""), NULL},
         {ONE("\"changeHeader\",\"index\":1,\"name\":\"X Y\",\"value\":\"\""), NULL},
+        {ONE("\"addHeader\",\"name\":\"From\",\"value\":\"\\u00e9\""), NULL},
+        {ONE("\"addHeader\",\"name\":\"X-A\",\"value\":\"\\u00e9\\nBcc: e@evil\""), NULL},
         {ONE("\"addHeader\",\"name\":\"X:\",\"value\":\"y\""), NULL},
         {ONE("\"addHeader\",\"name\":\"\",\"value\":\"y\""), NULL},
         {ONE("\"deleteHeader\",\"name\":\"\\u00e9\",\"index\":1"), NULL},
