@@ -49,7 +49,6 @@ int cli_check(int argc, char **argv)
     sum_up(path, &faults, &out);
     exit = !is_good || (strict && faults.warnings > 0) ? EXIT_FAILED : EXIT_DONE;
     snapshot_drop(&snapshot);
-    snapshots_end();
     faults_done(&faults);
     return cli_out(buf_str(&out)) ? exit : EXIT_FAILED;
 }

@@ -249,7 +249,6 @@ static int decide(struct explanation *e, const struct given *g)
         cli_say("explain", "the configuration has errors:\n%.*s", STR_ARG(buf_str(&wrong)));
     }
     snapshot_drop(&snapshot);
-    snapshots_end();
     faults_done(&faults);
     return is_good && cli_out(buf_str(&out)) ? EXIT_DONE : EXIT_FAILED;
 }

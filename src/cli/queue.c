@@ -206,7 +206,6 @@ int command_why(struct queue_command *q)
     exit = show_each(q, show_why_decided);
     why_plan = NULL;
     snapshot_drop(&snapshot);
-    snapshots_end();
     faults_done(&faults);
     return exit;
 }

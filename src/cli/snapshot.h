@@ -4,7 +4,7 @@
  * three say the same.
  *
  * Owns      A snapshot holds one reference of each part; snapshot_drop gives them back. What the
- *           strategies ask about local domains is kept until snapshots_end: plans live on in works.
+ *           strategies ask about local domains and addresses lives as long as the plan does.
  * Errors    Told in *faults; false then.
  *
  * Reads files, so it blocks, and wants a thread's stack: call it before the loops run, or through
@@ -34,7 +34,5 @@ struct snapshot_source {
 bool snapshot_load(const struct snapshot_source *source, struct faults *faults,
                    struct snapshot *ret);
 void snapshot_drop(struct snapshot *s);
-/* At the end of the process, when no plan is left. */
-void snapshots_end(void);
 /* The system's host name, which stands where server.hostname is not set. */
 struct str system_hostname(void);

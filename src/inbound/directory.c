@@ -18,9 +18,11 @@
 #include "mail/envelope.h"
 #include "mail/path.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 struct directory {
+    _Atomic uint64_t references;
     struct arena arena;
     struct map domains;    /* name -> itself */
     struct map aliases;    /* key -> struct alias */
@@ -424,6 +426,7 @@ static struct directory *build(const struct server_settings *settings,
     struct build b = {d, faults};
     size_t errors = faults->errors;
 
+    atomic_init(&d->references, 1);
     d->last = &d->first;
     char at[KEY_BYTES];
 
@@ -438,7 +441,7 @@ static struct directory *build(const struct server_settings *settings,
         check_chains(&b);
     }
     if (faults->errors > errors) {
-        directory_free(d);
+        directory_drop(d);
         return NULL;
     }
     return d;
@@ -464,13 +467,20 @@ struct directory *directory_load(const struct server_settings *settings, bool ma
                 : NULL;
 }
 
-void directory_free(struct directory *d)
+struct directory *directory_share(struct directory *d)
 {
-    if (d != NULL) {
-        map_done(&d->domains);
-        map_done(&d->aliases);
-        map_done(&d->recipients);
-        arena_done(&d->arena);
-        mem_free(d);
+    atomic_fetch_add_explicit(&d->references, 1, memory_order_relaxed);
+    return d;
+}
+
+void directory_drop(struct directory *d)
+{
+    if (d == NULL || atomic_fetch_sub_explicit(&d->references, 1, memory_order_acq_rel) > 1) {
+        return;
     }
+    map_done(&d->domains);
+    map_done(&d->aliases);
+    map_done(&d->recipients);
+    arena_done(&d->arena);
+    mem_free(d);
 }

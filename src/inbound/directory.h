@@ -3,7 +3,7 @@
  *
  * Source    RFC 5321 sections 3.9.1 (aliases), 4.1.1.3 and 4.5.1 (postmaster); RFC 2142 (abuse).
  * Owns      All it was built from is copied. It never changes after directory_load, so any thread
- *           may ask it.
+ *           may ask it, until its last reference is given back.
  * Limits    Files of DIRECTORY_FILE_BYTES_MAX; aliases DIRECTORY_DEPTH_MAX deep; one address stands
  *           for at most DIRECTORY_EXPANSION_MAX.
  * Errors    Told with file and line, through struct faults.
@@ -32,7 +32,8 @@ struct directory;
  * it. Blocks. NULL: *faults has errors. */
 struct directory *directory_load(const struct server_settings *settings, bool may_miss,
                                  struct faults *faults);
-void directory_free(struct directory *d); /* NULL is harmless */
+struct directory *directory_share(struct directory *d);
+void directory_drop(struct directory *d); /* NULL is harmless */
 
 /* The same from texts at hand; empty: none. `given` tells an empty list from no list. */
 struct directory_text {

@@ -54,7 +54,7 @@ void policy_drop(struct policy *p)
         return;
     }
     plan_give(p->plan);
-    directory_free(p->directory);
+    directory_drop(p->directory);
     tls_server_drop(p->tls);
     config_give(p->config);
     arena_done(&p->arena);

@@ -81,7 +81,7 @@ static void check_server(const struct config *cfg, struct faults *faults)
         (void)config_where(cfg, s, has_certificate ? "tls.certificate" : "tls.key", &at);
         fault_error(faults, at, "server.tls needs both certificate and key");
     }
-    directory_free(directory_load(s, true, faults));
+    directory_drop(directory_load(s, true, faults));
 }
 
 static void check_listeners(const struct config *cfg, struct faults *faults)

@@ -235,7 +235,6 @@ static void take_down(struct server *s)
     disk_close(s->disk);
     tls_trust_drop(s->trust);
     snapshot_drop(&s->now);
-    snapshots_end();
     buf_done(&s->store_why);
     while (us != NULL) {
         struct ourselves *older = us->older;
@@ -276,7 +275,6 @@ int postyard_run(const struct server_options *o)
         event_raise(&ev_start_failed, f_path(set->path),
                     f_text(err_say(opening.result, text, sizeof text)));
         snapshot_drop(&s->now);
-        snapshots_end();
         mem_free(s);
         return 1;
     }

@@ -277,7 +277,6 @@ int simulate_command(int argc, char **argv)
         exit = run(&s, &g);
         snapshot_drop(&s.snapshot);
     }
-    snapshots_end();
     scenario_free(s.scenario);
     return exit;
 }

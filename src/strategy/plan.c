@@ -316,6 +316,7 @@ void plan_give(struct plan *plan)
         return;
     }
     struct plan_full *p = full(plan);
+    const struct strategy_services *services = p->services;
 
     for (unsigned i = 0; i < STRATEGY_COUNT; i++) {
         map_done(&p->lists[i].objects);
@@ -324,6 +325,9 @@ void plan_give(struct plan *plan)
     arena_done(&p->arena);
     config_give(p->config);
     mem_free(p);
+    if (services->ended != NULL) {
+        services->ended(services->ctx);
+    }
 }
 
 const struct plan_queue *plan_queue(const struct plan *p, struct str name)

@@ -28,13 +28,14 @@ enum strategy {
     STRATEGY_COUNT
 };
 
-/* What the rest of the server tells: must live as long as the plan. */
+/* What the rest of the server tells: must live as long as the plan, whose end it hears of. */
 struct strategy_services {
     struct expr_services expr;
     bool has_local_domains;
     struct str hostname;                                    /* for EHLO where none is configured */
     bool (*is_own_address)(void *ctx, const struct addr *); /* NULL: not checked */
     bool (*is_program)(void *ctx, struct str path);         /* may be run; NULL: not checked */
+    void (*ended)(void *ctx); /* that plan asks no more, on any thread; or NULL */
     void *ctx;
 };
 

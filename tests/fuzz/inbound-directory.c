@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ask(d, STR("b@a.example"));
         ask(d, STR("c@far.example"));
     }
-    directory_free(d);
+    directory_drop(d);
     faults_done(&faults);
     return 0;
 }

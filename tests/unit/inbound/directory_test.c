@@ -87,7 +87,7 @@ static void addresses_are_found_or_not(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         expect_ask(d, rows[i].address, rows[i].want);
     }
-    directory_free(d);
+    directory_drop(d);
     faults_done(&faults);
     (void)state;
 }
@@ -125,14 +125,14 @@ static void a_tag_counts_only_where_the_whole_is_not_named(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         expect_ask(d, rows[i].address, rows[i].want);
     }
-    directory_free(d);
+    directory_drop(d);
 
     off.recipient_delimiter = STR_EMPTY;
     d = directory_build(&off, &text, &faults);
     expect_ask(d, "ann@example.org", "=");
     expect_ask(d, "ann+books@example.org", "-");
     expect_ask(d, "info+x@example.org", "-");
-    directory_free(d);
+    directory_drop(d);
     faults_done(&faults);
     (void)state;
 }
@@ -165,7 +165,7 @@ static void a_domain_in_utf8_is_its_a_labels(void **state)
                "cher.example",
                "ann@b\xc3\xbc"
                "cher.example");
-    directory_free(d);
+    directory_drop(d);
     faults_done(&faults);
     (void)state;
 }
@@ -181,18 +181,18 @@ static void without_a_list_every_local_part_exists(void **state)
     assert_false(directory_is_local(d, STR("")));
     expect_ask(d, "whoever@example.net", "=");
     expect_ask(d, "root@example.net", "admin@example.org");
-    directory_free(d);
+    directory_drop(d);
 
     d = build(NULL, "@example.net\n", &faults);
     assert_non_null(d);
     expect_ask(d, "whoever@example.net", "=");
     expect_ask(d, "whoever@example.org", "-");
-    directory_free(d);
+    directory_drop(d);
 
     d = build(NULL, "", &faults);
     assert_non_null(d);
     expect_ask(d, "whoever@example.net", "-");
-    directory_free(d);
+    directory_drop(d);
     faults_done(&faults);
     (void)state;
 }
@@ -241,7 +241,7 @@ static void wrong_files_are_told_by_line(void **state)
                         first ? first->text.ptr : "");
             fail();
         }
-        directory_free(d);
+        directory_drop(d);
         faults_done(&faults);
     }
     (void)state;
@@ -256,7 +256,7 @@ static void an_alias_to_nowhere_is_a_warning(void **state)
     assert_int_equal(faults.warnings, 1);
     EXPECT_STR(faults.items[0].text,
                "alias a leads to ghost@example.org, which is no local recipient");
-    directory_free(d);
+    directory_drop(d);
     faults_done(&faults);
     (void)state;
 }

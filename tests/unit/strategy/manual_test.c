@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "lookup/settings.h"
 #include "strategy/ask.h"
+#include "tls/digest.h"
 
 static const struct setting_table *const tables[] = {
     &virtual_table, &schedule_table, &route_table,   &connection_table,      &source_ip_table,
@@ -17,8 +18,15 @@ static enum expr_local is_local(void *ctx, struct str directory, struct str doma
     return str_eq(domain, STR("here.example")) ? EXPR_LOCAL_YES : EXPR_LOCAL_NO;
 }
 
-static struct strategy_services services = {.expr = {.is_local_domain = is_local},
-                                            .hostname = STR_INIT("mx.here.example")};
+static size_t digest(void *ctx, struct str algorithm, struct str bytes, uint8_t out[64])
+{
+    (void)ctx;
+    return digest_of(algorithm, bytes, out);
+}
+
+static struct strategy_services services = {
+    .expr = {.is_local_domain = is_local, .is_local_address = is_local, .digest = digest},
+    .hostname = STR_INIT("mx.here.example")};
 static char manual_bytes[256 * 1024];
 static struct str manual;
 
