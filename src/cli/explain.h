@@ -36,6 +36,13 @@ struct explain_decision {
     struct str object;         /* what it says, in a few words */
 };
 
+/* A limiter that counts the recipient. */
+struct explain_limit {
+    const struct plan_limiter *limiter;
+    struct str values;  /* of its keys, each ended by NUL */
+    bool is_host_known; /* of one that counts connections: the values and the match are right */
+};
+
 struct explain_rcpt {
     struct str address;
     struct explain_decision decisions[STRATEGY_COUNT];
@@ -44,7 +51,12 @@ struct explain_rcpt {
     bool has_more;          /* steps than are kept */
     bool was_over;          /* before the attempt that was asked about */
     struct date attempt_at; /* when that is due */
-    struct str queue;       /* in which it waits then */
+    struct str queue;       /* in which it waits then, in this lane of that weight */
+    struct str lane;
+    uint32_t weight;
+    struct explain_limit *limits;
+    uint32_t limit_count;
+    const struct plan_limiter *left_out; /* its match gives no value; or NULL */
 };
 
 struct explanation {
@@ -62,6 +74,12 @@ struct explanation {
 void explain_all(struct explanation *e);
 void explain_text(const struct explanation *e, struct buf *out);
 void explain_json(const struct explanation *e, struct buf *out);
+/* Lane and limits of a recipient that waits in r->queue: what it shares with other mail. */
+void explain_share(struct explanation *e, struct explain_rcpt *r, const struct recipient *now,
+                   struct date at);
+void explain_share_text(const struct explanation *e, const struct explain_rcpt *r, struct buf *out);
+void explain_share_json(const struct explanation *e, const struct explain_rcpt *r, struct buf *out);
+void explain_place(struct position at, struct buf *out); /* "file:line:col" or "built in" */
 /* The objects that the strategies choose for a queued recipient, each with the line that says so,
  * as one line of text; nothing when it waits no more. */
 struct view_message;

@@ -213,6 +213,7 @@ static void decide_at(struct explanation *e, struct explain_rcpt *r, const struc
         s.facts.now = i == STRATEGY_SCHEDULE ? c->decided_at : at;
         decide_one(e, &r->decisions[i], s);
     }
+    explain_share(e, r, &now, at);
 }
 
 static void explain_one(struct explanation *e, struct recipient *to, struct explain_rcpt *r)

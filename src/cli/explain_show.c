@@ -5,7 +5,7 @@
 
 enum { ALIKE_MIN = 4 };
 
-static void put_place(struct position at, struct buf *out)
+void explain_place(struct position at, struct buf *out)
 {
     if (at.line == 0) {
         buf_put(out, STR("built in"));
@@ -31,7 +31,7 @@ static void put_rule(const struct explain_rule *r, struct buf *out)
 {
     struct buf place BUF_LOCAL = {0};
 
-    put_place(r->look.at, &place);
+    explain_place(r->look.at, &place);
     buf_printf(out, "    %-5s  %-24.*s  ", result_words[r->look.result], STR_ARG(buf_str(&place)));
     if (r->look.condition.len > 0) {
         buf_put(out, STR("if "));
@@ -67,7 +67,7 @@ static void put_decision(const struct explain_decision *d, struct buf *out)
         buf_byte(out, '\n');
     } else {
         buf_printf(out, "  %s: %.*s  (", name, STR_ARG(d->decision.name));
-        put_place(d->object_at, out);
+        explain_place(d->object_at, out);
         buf_printf(out, ": %.*s)\n", STR_ARG(d->object));
         if (d->decision.is_fallback) {
             buf_put(out, STR("    the rules gave no usable answer, so default serves: "));
@@ -136,7 +136,7 @@ static void put_step(const struct explanation *e, const struct explain_rcpt *r, 
     buf_printf(out, "  %-12.*s  ", STR_ARG(buf_str(&what)));
     if (s->kind == COURSE_ATTEMPT) {
         buf_printf(out, "queue %.*s  (schedule %.*s, ", STR_ARG(s->queue), STR_ARG(s->schedule));
-        put_place(s->rule, out);
+        explain_place(s->rule, out);
         buf_byte(out, ')');
         if (s->number == e->attempt && e->attempt > 1) {
             buf_put(out, STR("  <- decided above"));
@@ -192,6 +192,7 @@ static void put_rcpt(const struct explanation *e, const struct explain_rcpt *r, 
     for (unsigned i = 0; i < STRATEGY_COUNT; i++) {
         put_decision(&r->decisions[i], out);
     }
+    explain_share_text(e, r, out);
     if (r->step_count > 0) {
         put_steps(e, r, out);
     }
@@ -220,7 +221,7 @@ static void json_place(struct buf *out, const char *key, struct position at)
 {
     struct buf text BUF_LOCAL = {0};
 
-    put_place(at, &text);
+    explain_place(at, &text);
     json_text(out, key, buf_str(&text));
 }
 
@@ -304,6 +305,7 @@ static void json_rcpt(const struct explanation *e, const struct explain_rcpt *r,
         json_decision(&r->decisions[i], out);
     }
     buf_byte(out, '}');
+    explain_share_json(e, r, out);
     json_key(out, "timeline");
     buf_byte(out, '[');
     for (size_t i = 0; i < r->step_count; i++) {

@@ -11,6 +11,14 @@ static const struct schedule *decide(struct course *c, struct date now)
     return decide_schedule(c->plan, &c->subject, c->arena, &c->decision);
 }
 
+/* As acceptance does it, and delivery/result.c when the queue is another. */
+static void choose_lane(struct course *c, struct date now)
+{
+    c->subject.recipient = &c->recipient;
+    c->subject.facts = (struct facts){.now = now, .mx = STR_EMPTY};
+    c->recipient.state.lane = decide_lane(c->plan, &c->subject, c->arena);
+}
+
 void course_begin(struct course *c, const struct plan *p, const struct subject *s,
                   const struct last_result *failure, struct arena *a)
 {
@@ -26,6 +34,7 @@ void course_begin(struct course *c, const struct plan *p, const struct subject *
         return;
     }
     schedule_accept(schedule, now, &c->recipient.state);
+    choose_lane(c, now);
 }
 
 static void fill(const struct course *c, enum course_kind kind, struct date at, uint32_t number,
@@ -50,6 +59,7 @@ static bool end(struct course *c, struct date at, struct course_step *ret)
 static bool fail(struct course *c, struct date now, struct course_step *ret)
 {
     struct rcpt_state *state = &c->recipient.state;
+    struct str queue = state->queue;
     const struct schedule *schedule;
 
     state->last = c->failure;
@@ -59,9 +69,14 @@ static bool fail(struct course *c, struct date now, struct course_step *ret)
         c->is_over = true;
         return false;
     }
-    return schedule_failed(schedule, c->subject.message->arrived, now, RANDOM_MIDDLE, state) ==
-               SCHEDULE_OVER &&
-           end(c, now, ret);
+    if (schedule_failed(schedule, c->subject.message->arrived, now, RANDOM_MIDDLE, state) ==
+        SCHEDULE_OVER) {
+        return end(c, now, ret);
+    }
+    if (!str_eq(queue, state->queue)) {
+        choose_lane(c, now);
+    }
+    return false;
 }
 
 static bool notice(struct course *c, struct date now, struct course_step *ret)

@@ -4,7 +4,7 @@
 Each docs/examples/NAME.yaml passes `postyard check --strict`, and its comments are true:
 
     # explain: ARGUMENTS of `postyard explain`
-    # gives: STRATEGY=NAME ...
+    # gives: STRATEGY=NAME ... lane=NAME weight=N
 
 NAME.scenario.yaml is played; its comments say what must hold of the report, in Python:
 
@@ -41,10 +41,12 @@ def is_explained(program, file, text):
     assert len(asked) == text.count("# explain:") == text.count("# gives:"), file.name
     for words, wanted in asked:
         answer = json.loads(runs(program, "explain", "-c", file, "--json", *shlex.split(words)))
-        decisions = answer["recipients"][0]["decisions"]
+        to = answer["recipients"][0]
+        given = {strategy: made["name"] for strategy, made in to["decisions"].items() if "name" in made}
+        given |= {"lane": to["lane"]["name"], "weight": str(to["lane"]["weight"])}
         for each in wanted.split():
             strategy, name = each.split("=")
-            got = decisions[strategy]["name"]
+            got = given[strategy]
             assert got == name, f"{file.name}: {words}: {strategy} is {got}, not {name}"
     for expression in re.findall(r"(?:if|then|fair-by): (.*)", text):
         assert expression.startswith("'"), f"{file.name}: {expression} is not in single quotes"

@@ -1,8 +1,10 @@
 """`postyard explain`: what the rules say about a message that need not exist (P5)."""
 
+import hashlib
 import json
 import time
 
+from client import Client
 from yard import PATIENCE
 
 MOVES = {
@@ -131,3 +133,82 @@ def test_why_names_the_lines_that_decide(yard, host):
     assert f"schedule slow ({yard.file}:" in shown
     assert f"route to-hub-example ({yard.file}:" in shown
     assert "connection default (" in shown and "tls default (" in shown
+
+
+SHARED = {
+    "queue": {
+        "virtual": {"remote": {"concurrency": 10, "fair-by": "sender_domain",
+                               "weight": [{"if": "lane == 'large.example'", "then": "4"}, {"then": "1"}]}},
+        "limiter": {"outbound": {
+            "tenant": {"key": ["sender_domain", "rcpt_domain"], "rate": "20/1m"},
+            "host": {"key": ["mx"], "concurrency": 5},
+            "far": {"match": "mx == 'far.example'", "rate": "1/1h"},
+            "others": {"match": "sender_domain == 'other.example'", "rate": "1/1h"},
+            "off": {"enable": False, "rate": "1/1h"}}},
+    },
+}
+
+
+def test_lane_and_limits_are_told_with_their_lines(yard):
+    yard.configure(SHARED)
+    words = ("--from", "a@large.example", "--to", "x@c.example")
+    to = explained(yard, *words)["recipients"][0]
+    assert (to["lane"]["queue"], to["lane"]["name"], to["lane"]["weight"]) == ("remote", "large.example", 4)
+    assert "fair-by" in line_of(yard, to["lane"]["fair_by"])
+    limits = {each["name"]: each for each in to["limits"]}
+    assert list(limits) == ["tenant", "host", "far"]
+    assert limits["tenant"]["key"] == {"sender_domain": "large.example", "rcpt_domain": "c.example"}
+    assert (limits["tenant"]["rate"], limits["tenant"]["counts"]) == ("20/1m", "messages")
+    assert "tenant" in line_of(yard, limits["tenant"]["at"], 1)
+    assert limits["host"]["key"] == {"mx": None} and limits["host"]["needs_host"]
+    assert (limits["host"]["concurrency"], limits["host"]["counts"]) == (5, "connections")
+    assert limits["far"]["needs_host"]
+
+    shown = yard.with_config("explain", *words).stdout
+    assert "lane: large.example, weight 4" in shown
+    assert "rate 20/1m; counts messages of sender_domain large.example, rcpt_domain c.example" in shown
+    assert "concurrency 5; counts connections of each mx" in shown
+
+    near = explained(yard, *words, "--mx", "near.example")["recipients"][0]
+    assert [(each["name"], each["needs_host"]) for each in near["limits"]] == [("tenant", False), ("host", False)]
+    assert near["limits"][1]["key"] == {"mx": "near.example"}
+    local = yard.with_config("explain", "--from", "a@large.example", "--to", "bob@example.org")
+    assert "lane: the one that queue local has for all" in local.stdout
+    assert "no queue.limiter.outbound counts it" in local.stdout
+
+
+def test_rules_ask_for_local_addresses_and_digests(yard):
+    """is_local_address answers what RCPT would; hash what other programs make of the same bytes."""
+    (yard.folder / "recipients").write_text("bob@example.org\n")
+    (yard.folder / "aliases").write_text("info@example.org: bob@example.org\n")
+    digest = hashlib.sha256(b"b.example").hexdigest()
+    yard.configure({
+        "server": {"local-recipients": str(yard.folder / "recipients"), "aliases": str(yard.folder / "aliases")},
+        "queue": {"virtual": {"known": {"concurrency": 5}, "even": {"concurrency": 5}},
+                  "schedule": {name: {"queue-name": name, "retry": ["1s"], "expire": "1h"} for name in ("known", "even")},
+                  "strategy": {"schedule": [{"if": "is_local_address('*', rcpt)", "use": "known"},
+                                            {"if": f"hash(sender_domain, 'sha256') == '{digest}'", "use": "even"},
+                                            {"use": "remote"}]}}})
+    for sender, to, queue in (("a@b.example", "bob@example.org", "known"),
+                              ("a@b.example", "Info@Example.org", "known"),
+                              ("a@b.example", "postmaster@example.org", "known"),
+                              ("a@b.example", "nobody@example.org", "even"),
+                              ("a@b.example", "bob@c.example", "even"),
+                              ("a@c.example", "nobody@example.org", "remote")):
+        found = explained(yard, "--from", sender, "--to", to)["recipients"][0]
+        assert (to, found["queue"]) == (to, queue)
+    yard.start()
+    with Client(yard.port) as client:
+        client.says("EHLO client.example", 250)
+        client.says("MAIL FROM:<a@b.example>", 250)
+        client.says("RCPT TO:<info@example.org>", 250)
+        client.says("DATA", 354)
+        client.sends(b"Subject: x\r\n\r\nx\r\n.\r\n")
+        client.hears(250)
+    assert yard.wait("delivery_done")["queue"] == "known"
+
+
+def line_of(yard, place, before=0):
+    """What stands at a place of the configuration file, or some lines before."""
+    line = int(place.rsplit(":", 2)[1])
+    return "".join(yard.file.read_text().splitlines()[line - 1 - before:line]).strip()

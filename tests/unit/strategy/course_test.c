@@ -86,6 +86,17 @@ static void the_strategy_is_asked_after_each_failure(void **state)
                   "attempt 4 slow +45, end 4 slow +60");
 }
 
+/* Q-047, with the days of RFC 5321 section 4.5.4.1: five, not three. */
+static void without_an_end_it_ends_after_five_days(void **state)
+{
+    (void)state;
+    expect_course("queue:\n"
+                  "  schedule:\n"
+                  "    s: { queue-name: remote, retry: [4d] }\n"
+                  "  strategy: { schedule: [ { use: s } ] }\n",
+                  "attempt 1 remote +0, attempt 2 remote +5760, end 2 remote +7200");
+}
+
 static void one_by_attempts_ends_with_the_failure_that_fills_them(void **state)
 {
     (void)state;
@@ -95,6 +106,36 @@ static void one_by_attempts_ends_with_the_failure_that_fills_them(void **state)
                   "  strategy: { schedule: [ { use: s } ] }\n",
                   "attempt 1 remote +0, attempt 2 remote +10, attempt 3 remote +20, "
                   "end 3 remote +20");
+}
+
+/* As acceptance and delivery do it: a lane is chosen when the queue is new, and kept then. */
+static void the_lane_is_chosen_with_the_queue(void **state)
+{
+    struct arena a ARENA_LOCAL = {0};
+    struct buf out BUF_LOCAL = {0};
+    struct plan *p = compile(
+        "queue:\n"
+        "  virtual:\n"
+        "    fast: { concurrency: 9, fair-by: 'sender_domain + retry_num' }\n"
+        "    slow: { concurrency: 9, fair-by: 'rcpt_domain + retry_num' }\n"
+        "  schedule:\n"
+        "    s: { queue-name: fast, retry: [10m], expire: 1h }\n"
+        "    t: { queue-name: slow, retry: [10m], expire: 1h }\n"
+        "  strategy: { schedule: [ { if: 'retry_num > 0', use: t }, { use: s } ] }\n");
+    struct recipient r = {.address = STR("x@c.example")};
+    struct message m = {.sender = STR("a@b.example"), .arrived = {1000}, .to = &r, .to_count = 1};
+    struct subject s = {.message = &m, .recipient = &r};
+    struct last_result failure = {.error = LAST_CONNECTION, .text = STR("no"), .host = STR("h")};
+    struct course c;
+    struct course_step step;
+
+    (void)state;
+    course_begin(&c, p, &s, &failure, &a);
+    while (course_next(&c, &step) && step.number < 5) {
+        buf_printf(&out, "%.*s ", STR_ARG(c.recipient.state.lane));
+    }
+    EXPECT_STR(buf_str(&out), "b.example0 b.example0 c.example2 c.example2 ");
+    plan_give(p);
 }
 
 struct seen {
@@ -140,7 +181,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attempts_notices_and_the_end_come_in_order),
         cmocka_unit_test(the_strategy_is_asked_after_each_failure),
+        cmocka_unit_test(without_an_end_it_ends_after_five_days),
         cmocka_unit_test(one_by_attempts_ends_with_the_failure_that_fills_them),
+        cmocka_unit_test(the_lane_is_chosen_with_the_queue),
         cmocka_unit_test(a_watch_sees_each_rule_that_was_looked_at),
     };
 
