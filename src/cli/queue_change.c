@@ -191,7 +191,8 @@ static int print_change(struct queue_command *q, enum action_kind kind, struct s
         return EXIT_FAILED;
     }
     if (failed > 0) {
-        cli_say(q->name, "%llu could not be stored: ask again", (unsigned long long)failed);
+        cli_say(q->name, "%llu could not be stored or decided: ask again",
+                (unsigned long long)failed);
         return EXIT_FAILED;
     }
     if (messages < q->ask.ids.count) {

@@ -25,6 +25,11 @@ void queue_use_asker(struct queue *q, const struct asker *asker)
     q->asker = asker;
 }
 
+const struct asker *queue_asker(const struct queue *q)
+{
+    return q->asker;
+}
+
 void queue_schedule_fallback(struct queue *q, uint64_t message, struct str recipient,
                              const struct decision *d)
 {

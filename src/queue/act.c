@@ -32,45 +32,52 @@ static bool is_meant(const struct ask *ask, uint32_t index)
     return low < ask->meant_count && ask->meant[low] == index;
 }
 
-uint32_t act_states(const struct ask *asks, const struct message *m, const uint32_t *to,
-                    uint32_t to_count, struct date now, struct arena *a, struct rcpt_state *results,
-                    bool *keeps)
+struct act_effects act_states(const struct ask *asks, const struct message *m, const uint32_t *to,
+                              uint32_t to_count, const struct acting *k, struct rcpt_state *results,
+                              bool *keeps, struct when by)
 {
-    uint32_t changed = 0;
+    struct when asked_by = when_within(by, ACCEPT_LOOKUPS_MS);
+    struct act_effects ret = {0};
 
     for (uint32_t i = 0; i < to_count; i++) {
+        bool is_undecided = false;
+
         results[i] = m->to[to[i]].state;
         keeps[i] = true;
         for (const struct ask *ask = asks; ask != NULL; ask = ask->next) {
-            if (is_meant(ask, to[i]) &&
-                action_apply(ask->action, m, to[i], now, a, &results[i]) == EFFECT_CHANGES) {
-                keeps[i] = false;
+            enum action_effect effect = EFFECT_NONE;
+
+            if (is_meant(ask, to[i])) {
+                effect = action_apply(ask->action, m, to[i], k, &results[i], asked_by);
             }
+            keeps[i] = keeps[i] && effect != EFFECT_CHANGES;
+            is_undecided = is_undecided || effect == EFFECT_UNDECIDED;
         }
         results[i].version += !keeps[i];
-        changed += !keeps[i];
+        ret.changed += !keeps[i];
+        ret.undecided += is_undecided;
     }
-    return changed;
+    return ret;
 }
 
 /* The same into a work whose parcel and recipients are known. */
-static uint32_t fill(struct queue_work *w)
+static struct act_effects fill(struct queue_work *w, struct when by)
 {
     struct work *work = &w->work;
+    struct acting k = {work->queue->asker, clock_date(), &work->arena};
     bool *keeps = arena_array(&work->arena, work->to_count, sizeof *keeps);
 
     work->results = arena_array(&work->arena, work->to_count, sizeof *work->results);
     w->keeps = keeps;
     w->about = &work->parcel->message;
-    return act_states(w->asks, w->about, work->to, work->to_count, clock_date(), &work->arena,
-                      work->results, keeps);
+    return act_states(w->asks, w->about, work->to, work->to_count, &k, work->results, keeps, by);
 }
 
-void act_again(struct queue_work *w, struct parcel *p)
+void act_again(struct queue_work *w, struct parcel *p, struct when by)
 {
     parcel_drop(w->work.parcel);
     w->work.parcel = p;
-    (void)fill(w);
+    (void)fill(w, by);
 }
 
 /* ---- answers ---- */
@@ -198,15 +205,18 @@ static void late_fiber(void *arg)
     struct work *w = j->work;
     struct queue *q = w->queue;
     uint64_t message = w->message;
-    bool changes = false;
+    struct act_effects effects = {0};
 
     parcel_drop(w->parcel); /* as it was when it came in: what is stored now is wanted */
     w->parcel = NULL;
     if (read_late(q, w).code == OK) {
         w->to_count = job_members(&w->parcel->message, w->first, &w->arena, &w->to);
-        changes = fill(queue_work_of(w)) > 0;
+        effects = fill(queue_work_of(w), WHEN_NEVER);
     }
-    if (changes) {
+    if (effects.undecided > 0) {
+        event_raise(&ev_ask_lost, f_message(message), f_rcpt_index(j->first));
+    }
+    if (effects.changed > 0) {
         record(q, j);
     } else {
         struct vqueue *v = vqueue_of(q, j);

@@ -46,7 +46,8 @@ struct action_job {
     uint32_t *to; /* all its recipients */
     struct rcpt_state *results;
     bool *keeps;
-    uint32_t changed; /* how many of the meant ones change; 0: it is only to be tried now */
+    uint32_t changed;   /* how many of the meant ones change; 0: it is only to be tried now */
+    uint32_t undecided; /* how many have no new schedule */
     enum action_fate fate;
     struct action_batch *batch; /* the queue's */
 };
@@ -65,11 +66,17 @@ struct action_batch {
 };
 
 /* New states of m's recipients `to`, after all asks in order. Those that stay as they are get
- * keeps; the versions of the others rise. How many change. */
-uint32_t act_states(const struct ask *asks, const struct message *m, const uint32_t *to,
-                    uint32_t to_count, struct date now, struct arena *a, struct rcpt_state *results,
-                    bool *keeps);
+ * keeps; the versions of the others rise. How many change, and how many could not be decided.
+ * Look-ups have ACCEPT_LOOKUPS_MS in all, as at acceptance. */
+struct act_effects {
+    uint32_t changed, undecided;
+};
+struct act_effects act_states(const struct ask *asks, const struct message *m, const uint32_t *to,
+                              uint32_t to_count, const struct acting *k, struct rcpt_state *results,
+                              bool *keeps, struct when by);
 
 void queue_act(struct queue *q, struct action_batch *b, struct when by);
 /* The plan that the queue follows now; one reference. */
 struct plan *queue_plan(struct queue *q, struct when by);
+/* Who performs its look-ups; or NULL. */
+const struct asker *queue_asker(const struct queue *q);

@@ -1,7 +1,7 @@
 #include "queue/action.h"
 
 #include "base/check.h"
-#include "strategy/strategy.h"
+#include "strategy/ask.h"
 
 static const char *const names[] = {"hold", "release", "retry", "cancel", "move", "reschedule"};
 
@@ -91,29 +91,40 @@ static enum action_effect cancel(const struct action *act, const struct message 
     return EFFECT_CHANGES;
 }
 
+/* ---- decisions ---- */
+
+/* One recipient about whom strategies are asked. */
+struct deciding {
+    const struct action *act;
+    const struct message *message;
+    const struct acting *k;
+    struct asking asking;
+};
+
 /* Lane and hint of site, by which jobs are grouped, follow queue and route. Without a route the
  * hint stays: preparing finds out. */
-static void settle(const struct action *act, const struct message *m, const struct recipient *r,
-                   struct date now, struct arena *a, struct rcpt_state *s)
+static void settle(struct deciding *d, const struct recipient *r, struct rcpt_state *s,
+                   struct when by)
 {
+    struct arena *a = d->k->arena;
     struct recipient changed = *r;
-    struct subject subject = {.message = m, .recipient = &changed, .facts.now = now};
+    struct subject subject = {
+        .message = d->message, .recipient = &changed, .facts = {.now = d->k->now, .mx = STR_EMPTY}};
     const struct plan_route *route;
-    struct decision d;
+    struct decision decision;
 
     changed.state = *s;
-    subject.facts.mx = STR_EMPTY;
-    s->lane = decide_lane(act->plan, &subject, a);
-    route = decide_route(act->plan, &subject, a, &d);
+    s->lane = decide_lane(d->act->plan, &subject, a);
+    route = ask_route(d->act->plan, &subject, &d->asking, a, &decision, by);
     if (route != NULL) {
         s->site = plan_site(route, r->address, a);
     }
 }
 
-static enum action_effect move(const struct action *act, const struct message *m,
-                               const struct recipient *r, struct date now, struct arena *a,
-                               struct rcpt_state *s)
+static enum action_effect move(struct deciding *d, const struct recipient *r, struct rcpt_state *s,
+                               struct when by)
 {
+    const struct action *act = d->act;
     bool changes = false;
 
     if (act->queue.len > 0 && !str_eq(act->queue, s->queue)) {
@@ -125,37 +136,37 @@ static enum action_effect move(const struct action *act, const struct message *m
         changes = true;
     }
     if (changes) {
-        settle(act, m, r, now, a, s);
+        settle(d, r, s, by);
     }
     return changes ? EFFECT_CHANGES : EFFECT_NONE;
 }
 
-static enum action_effect reschedule(const struct action *act, const struct message *m,
-                                     const struct recipient *r, struct date now, struct arena *a,
-                                     struct rcpt_state *s)
+static enum action_effect reschedule(struct deciding *d, const struct recipient *r,
+                                     struct rcpt_state *s, struct when by)
 {
-    struct subject subject = {.message = m, .recipient = r, .facts.now = now};
+    struct subject subject = {
+        .message = d->message, .recipient = r, .facts = {.now = d->k->now, .mx = STR_EMPTY}};
     const struct schedule *schedule;
-    struct decision d;
+    struct decision decision;
 
     if (s->held_since.ms > 0) {
         return EFFECT_HELD;
     }
-    subject.facts.mx = STR_EMPTY;
-    schedule = decide_schedule(act->plan, &subject, a, &d);
-    if (schedule == NULL) { /* it needs a look-up, which is not made here */
-        return EFFECT_NONE;
+    schedule = ask_schedule(d->act->plan, &subject, &d->asking, d->k->arena, &decision, by);
+    if (schedule == NULL || decision.is_fallback) {
+        return EFFECT_UNDECIDED;
     }
-    schedule_change(schedule, m->arrived, now, s);
+    schedule_change(schedule, d->message->arrived, d->k->now, s);
     s->route = STR_EMPTY;
-    settle(act, m, r, now, a, s);
+    settle(d, r, s, by);
     return EFFECT_CHANGES;
 }
 
 enum action_effect action_apply(const struct action *act, const struct message *m, uint32_t index,
-                                struct date now, struct arena *a, struct rcpt_state *state)
+                                const struct acting *k, struct rcpt_state *state, struct when by)
 {
     struct recipient now_is = m->to[index], *r = &now_is;
+    struct deciding d = {act, m, k, {.asker = k->asker, .arena = k->arena}};
     struct rcpt_state s = *state;
     enum action_effect effect = EFFECT_NONE;
 
@@ -165,22 +176,22 @@ enum action_effect action_apply(const struct action *act, const struct message *
     }
     switch (act->kind) {
     case ACTION_HOLD:
-        effect = hold(act, now, &s);
+        effect = hold(act, k->now, &s);
         break;
     case ACTION_RELEASE:
-        effect = release(m, now, &s);
+        effect = release(m, k->now, &s);
         break;
     case ACTION_RETRY:
-        effect = retry(act, now, &s);
+        effect = retry(act, k->now, &s);
         break;
     case ACTION_CANCEL:
-        effect = cancel(act, m, r, now, a, &s);
+        effect = cancel(act, m, r, k->now, k->arena, &s);
         break;
     case ACTION_MOVE:
-        effect = move(act, m, r, now, a, &s);
+        effect = move(&d, r, &s, by);
         break;
     case ACTION_RESCHEDULE:
-        effect = reschedule(act, m, r, now, a, &s);
+        effect = reschedule(&d, r, &s, by);
         break;
     case ACTION_COUNT:
         break;

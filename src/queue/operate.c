@@ -94,11 +94,14 @@ static uint32_t held_among(const struct message *m, const struct ask *ask)
 }
 
 /* What would become of the meant recipients of one job; kept when the queue is to be asked. */
-static void add_job(struct batch *b, const struct message *m, uint32_t first, const bool *meant)
+static void add_job(struct batch *b, const struct message *m, uint32_t first, const bool *meant,
+                    struct when by)
 {
     struct operation *o = b->o;
     struct action_batch *act = &b->act;
     struct action_job *item = item_new(b);
+    struct acting k = {queue_asker(o->queue), clock_date(), &b->arena};
+    struct act_effects effects;
     uint32_t *those = NULL, rest;
 
     item->about = m;
@@ -118,9 +121,11 @@ static void add_job(struct batch *b, const struct message *m, uint32_t first, co
     }
     item->results = arena_array(&b->arena, item->to_count, sizeof *item->results);
     item->keeps = arena_array(&b->arena, item->to_count, sizeof *item->keeps);
-    item->changed = act_states(&item->ask, m, item->to, item->to_count, clock_date(), &b->arena,
-                               item->results, item->keeps);
-    rest = item->ask.meant_count - item->changed;
+    effects = act_states(&item->ask, m, item->to, item->to_count, &k, item->results, item->keeps,
+                         by);
+    item->changed = effects.changed;
+    item->undecided = effects.undecided;
+    rest = item->ask.meant_count - item->changed - item->undecided;
     if (o->dry_run) {
         o->done += item->changed;
     } else if (item->changed > 0 || (o->action->kind == ACTION_RETRY && o->action->at.ms == 0 &&
@@ -134,10 +139,12 @@ static void add_job(struct batch *b, const struct message *m, uint32_t first, co
         rest -= held;
     }
     o->unchanged += rest;
+    o->failed_to += item->undecided;
     act->count--;
 }
 
-static void add_message(struct batch *b, const struct message *m, const struct open_rcpts *open)
+static void add_message(struct batch *b, const struct message *m, const struct open_rcpts *open,
+                        struct when by)
 {
     struct arena *a = &b->arena;
     bool *meant = arena_array(a, m->to_count, sizeof *meant);
@@ -153,7 +160,7 @@ static void add_message(struct batch *b, const struct message *m, const struct o
     }
     specs_count = job_group(m, NULL, 0, a, &specs);
     for (uint32_t i = 0; i < specs_count; i++) {
-        add_job(b, m, specs[i].first, meant);
+        add_job(b, m, specs[i].first, meant, by);
     }
 }
 
@@ -166,7 +173,8 @@ static void count_fate(struct operation *o, const struct action_job *item)
     switch (item->fate) {
     case FATE_DONE:
         o->done += item->changed;
-        o->unchanged += meant - item->changed;
+        o->unchanged += meant - item->changed - item->undecided;
+        o->failed_to += item->undecided;
         break;
     case FATE_REQUESTED:
         o->requested += meant;
@@ -223,7 +231,7 @@ static struct err look_again(struct operation *o, const struct open_rcpts *open,
 
         e = store_walk(o->store, open[i].id - 1, 1, &b.arena, &m, &found, by);
         if (e.code == OK && found == 1 && m->id == open[i].id) {
-            add_message(&b, m, &open[i]);
+            add_message(&b, m, &open[i], by);
         } else if (e.code == OK) {
             o->ended += open[i].count;
         }
@@ -264,7 +272,7 @@ static struct err take_batch(struct operation *o, const struct message *messages
     struct err e = ERR_OK;
 
     for (uint32_t i = 0; i < count && o->failed == NULL && e.code == OK; i++) {
-        add_message(&b, &messages[i], NULL);
+        add_message(&b, &messages[i], NULL, by);
         if (b.evaluated > TURN) {
             b.evaluated = 0;
             e = fiber_yield(by);

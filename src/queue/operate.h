@@ -38,7 +38,7 @@ struct operation {
     uint64_t held;      /* not touched: it is held */
     uint64_t unchanged; /* it was so already */
     uint64_t ended;     /* it was delivered, or failed, before it could be done */
-    uint64_t failed_to; /* could not be stored */
+    uint64_t failed_to; /* could not be stored, or has no new schedule: a look-up failed */
     const char *failed;
 };
 

@@ -263,7 +263,7 @@ void pause_leave(struct job *j);                     /* it waits no longer for t
 /* What was asked of a job while it was at work happens now that it would wait. */
 void act_late(struct queue *q, struct job *j);
 /* What is stored is not what was read: the asks anew, on top of p, which the work takes. */
-void act_again(struct queue_work *w, struct parcel *p);
+void act_again(struct queue_work *w, struct parcel *p, struct when by);
 /* What was asked is stored. */
 void act_stored(struct queue *q, struct queue_work *w);
 /* The asks of this message that nobody waits for any more. */

@@ -363,7 +363,7 @@ static struct err rebase(struct record *r)
         return e;
     }
     if (act_of(r) != NULL) {
-        act_again(act_of(r), p);
+        act_again(act_of(r), p, WHEN_NEVER);
         r->results = act_of(r)->work.results;
         make_changes(r);
         return ERR_OK;

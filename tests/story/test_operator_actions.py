@@ -245,6 +245,40 @@ def test_a_new_schedule_is_applied_at_once_when_asked(yard, host):
     yard.wait("delivery_done", message=identity)
 
 
+def test_a_new_schedule_that_needs_a_look_up_is_looked_up(yard, host):
+    """The list says which domains are slow; one in a store that is away is left as it is, and counted."""
+    slow = yard.folder / "slow"
+    slow.write_text("")
+    yard.configure(FOR_AN_HOUR)
+    yard.configure({
+        "lookup": {"slow": {"type": "file", "path": str(slow)},
+                   "away": {"type": "redis", "address": "127.0.0.1", "port": 1, "timeout": "100ms"}},
+        "queue": {"virtual": {"slow": {"concurrency": 5}, "remote": {"concurrency": 10}},
+                  "schedule": {"slow": {"queue-name": "slow", "retry": ["2h"], "expire": "1d"}},
+                  "strategy": {"schedule": [
+                      {"if": "key_exists('slow', rcpt_domain)", "use": "slow"},
+                      {"if": "rcpt_domain == 'away.example' && key_exists('away', rcpt)", "use": "slow"},
+                      {"use": "remote"}]}}})
+    yard.relays(("hub.example", host), ("other.example", host), ("away.example", host)).start()
+    hub, other, away = (deferred(yard, host, f"b@{name}.example") for name in ("hub", "other", "away"))
+    slow.write_text("hub.example\n")
+    asked = ("--where", "rcpt_domain != 'away.example'")
+    end = time.monotonic() + PATIENCE
+    while asks(yard, "list", "--queue", "slow")["total"] == 0:
+        answer = asks(yard, "reschedule", *asked)
+        assert (answer["done"], answer["unchanged"], answer["failed"]) == (2, 0, 0)
+        assert time.monotonic() < end  # the file is read again within a second
+    assert asks(yard, "show", hub)["recipients"][0]["queue"] == "slow"
+    assert asks(yard, "show", other)["recipients"][0]["queue"] == "remote"
+    [before] = asks(yard, "show", away)["recipients"]
+    for more in (["--dry-run"], []):
+        answer = yard.with_config("queue", "reschedule", away, "--json", *more)
+        assert json.loads(answer.stdout)["failed"] == 1, answer
+    [after] = asks(yard, "show", away)["recipients"]
+    assert (after["queue"], after["wait"]["until"], after["attempts"]) == (
+        before["queue"], before["wait"]["until"], before["attempts"])
+
+
 def test_pages_are_pages(yard, host):
     """Q-144."""
     yard.configure(FOR_AN_HOUR)

@@ -35,7 +35,7 @@ static enum action_effect apply(const struct action *act, const struct message *
 {
     static struct arena a;
 
-    return action_apply(act, m, 0, (struct date){now}, &a, s);
+    return action_apply(act, m, 0, &(struct acting){NULL, {now}, &a}, s, WHEN_NEVER);
 }
 
 static void a_hold_stops_all_clocks_and_its_release_moves_them(void **state)
@@ -181,7 +181,9 @@ static void asks_come_one_after_the_other_and_leave_the_others_alone(void **stat
     struct arena a = {0};
     bool keeps[4];
 
-    assert_int_equal(act_states(&first, &m, all, 4, (struct date){NOW}, &a, s, keeps), 3);
+    struct acting k = {NULL, {NOW}, &a};
+
+    assert_int_equal(act_states(&first, &m, all, 4, &k, s, keeps, WHEN_NEVER).changed, 3);
     assert_int_equal(s[0].held_since.ms, NOW);
     assert_true(keeps[1] && s[1].version == 4 && s[1].held_since.ms == 0);
     assert_int_equal(s[2].status, RCPT_DROPPED);
