@@ -202,7 +202,9 @@ struct job *job_new(struct queue *q, uint64_t message, const struct job_spec *sp
         j->sibling = first->sibling;
         first->sibling = j;
     }
-    q->counts.jobs++;
+    if (q->counts.jobs++ == 0) {
+        signal_raise(&q->changed);
+    }
     return j;
 }
 

@@ -241,6 +241,7 @@ struct queue_counts {
     uint64_t owed; /* messages whose sender is still to be told something */
     uint64_t accepted, delivered, deferred, failed, reports; /* since the start */
     uint64_t watchdog; /* jobs that could go on and did not for 2 s: must stay 0 */
+    uint64_t looks;    /* how often its timers were looked at, since the start */
     uint64_t loading;  /* 1: what was stored at the start is not all in `jobs` yet */
 };
 struct err queue_count(struct queue *q, struct queue_counts *ret, struct when by);

@@ -9,6 +9,7 @@ enum {
     WALK_MAX = 256,
     TICK_MS = 1000,
     IDLE_TICK_MS = 10 * 1000,
+    EMPTY_TICK_MS = 300 * 1000,
     STEP_MS = 1000,
     OVERDUE_MS = 2000,
     HELD_LOOK_MS = 60 * 1000,
@@ -367,15 +368,16 @@ static struct when next_look(const struct queue *q, struct when tick)
     return date_is_never(next) ? tick : when_earlier(tick, when_after(ms > 0 ? ms : 0));
 }
 
-/* Every job waits for its time. */
-static bool is_idle(const struct queue *q)
+/* Until the next tick. Where every job waits for its time, ticks only see whether the clock steps;
+ * where there is none they are rare, and the first job that comes wakes us (job_new). */
+static int64_t tick_ms(const struct queue *q)
 {
     bool idle = q->busy == 0;
 
     for (uint16_t i = 0; i < q->vqueue_count && idle; i++) {
         idle = q->vqueues[i]->due.jobs == 0;
     }
-    return idle;
+    return !idle ? TICK_MS : q->counts.jobs > 0 ? IDLE_TICK_MS : EMPTY_TICK_MS;
 }
 
 static void serve_timers(struct queue *q)
@@ -385,9 +387,10 @@ static void serve_timers(struct queue *q)
     struct err e;
 
     do {
-        struct when tick = when_add(ticked, (is_idle(q) ? IDLE_TICK_MS : TICK_MS) * NS_PER_MS);
+        struct when tick = when_add(ticked, tick_ms(q) * NS_PER_MS);
         struct when wake;
 
+        q->counts.looks++;
         fire(q);
         if (clock_now().ns >= tick.ns) {
             watch_clock(&apart_ms);
@@ -395,7 +398,7 @@ static void serve_timers(struct queue *q)
             relax_shares(q);
             pump_all(q); /* the store may have room again */
             ticked = clock_now();
-            tick = when_add(ticked, (is_idle(q) ? IDLE_TICK_MS : TICK_MS) * NS_PER_MS);
+            tick = when_add(ticked, tick_ms(q) * NS_PER_MS);
         }
         wake = next_look(q, tick);
         if (wake.ns <= clock_now().ns) {

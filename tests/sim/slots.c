@@ -7,7 +7,8 @@
  * (yard/inside.h); nothing waits without a reason (yard/audit.h); in the end nothing is lost, and
  * nothing delivered twice but what P1 allows (yard/ledger.h).
  *
- * Q-027, Q-030, Q-034 (a hold), Q-035 to Q-040; P2 P3 P4 P6 P11; PY-28 PY-30 PY-36 PY-41 PY-43.
+ * Q-027, Q-030, Q-034 (a hold), Q-035, Q-036, Q-037, Q-039, Q-040; P2 P3 P4 P6 P11; PY-28 PY-30
+ * PY-36 PY-41 PY-43.
  *
  * Switches  lend: a queue gets a slot that it does not have. late: a timer is not armed. idle: a
  *           queue is not pumped when its slots are raised.

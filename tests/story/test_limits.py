@@ -54,6 +54,7 @@ def test_a_message_that_is_too_large_is_refused_by_its_announced_size_and_by_its
 
 
 def test_recipients_beyond_the_limit_come_in_another_transaction(yard):
+    """Q-010."""
     yard.configure({"server": {"limits": {"recipients": 100}}}).start()
     with Client(yard.port) as client:
         client.says("EHLO client.example", 250)
@@ -68,6 +69,7 @@ def test_recipients_beyond_the_limit_come_in_another_transaction(yard):
 
 
 def test_a_message_that_goes_in_circles_is_refused(yard):
+    """Q-008, for good: a loop does not end by waiting."""
     yard.start()
     with Client(yard.port) as client:
         client.says("EHLO client.example", 250)

@@ -6,6 +6,7 @@ from client import Client, sends_mail
 
 
 def test_a_message_that_was_answered_250_survives_kill_9(yard, host):
+    """Q-001, Q-003: the answer has the id, and what it stands for is stored."""
     host.answers("RCPT", "450 4.2.0 not now")
     yard.relays(("hub.example", host)).start()
     identity = sends_mail(yard, "a@client.example", "b@hub.example",
@@ -47,6 +48,7 @@ def test_a_crash_right_after_each_250_loses_none_of_many(yard, host):
 
 
 def test_a_message_without_its_end_is_not_there_after_a_crash(yard):
+    """Q-004: nor is what was written of it (its bytes are garbage to the store: tests/unit/store)."""
     yard.start()
     with Client(yard.port) as client:
         client.says("EHLO client.example", 250)

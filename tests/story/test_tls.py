@@ -121,7 +121,7 @@ def test_mail_is_never_sent_over_a_connection_with_less_than_it_wants(yard, tls_
     assert {t.sender for t in tls_host.mail} == {"a@client.example"}
 
 
-# ---- what is done where less is asked than verified TLS ----
+# ---- what is done where less is asked than verified TLS ----
 
 @pytest.fixture
 def broken_host(tmp_path):

@@ -1,5 +1,5 @@
 """What a sender may wish for: not before (FUTURERELEASE), by then (DELIVERBY), rather than others
-(MT-PRIORITY). Q-052 to Q-055 with seconds for hours, PY-15, PY-17, PY-18, PY-39."""
+(MT-PRIORITY). Q-052, Q-053, Q-054, Q-055 with seconds for hours, PY-15, PY-17, PY-18, PY-39."""
 
 import json
 import re

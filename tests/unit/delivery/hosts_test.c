@@ -1,5 +1,5 @@
-/* Which hosts of a domain are asked, in which order, and what their answers come to (Q-058 to
- * Q-086). */
+/* Which hosts of a domain are asked, in which order, and what their answers come to (Q-058
+ * to Q-084). */
 #include "yard_rows.h"
 
 #define HUB   "192.0.2.9"

@@ -205,6 +205,7 @@ static struct str nested(struct buf *b, const char *open, const char *middle, co
     return buf_str(b);
 }
 
+/* */
 static void depth_and_size_are_limited_cleanly(void **state)
 {
     static const struct {

@@ -1,6 +1,7 @@
 #include "world.h"
 
 /* One if/then pair of a list of rules, as strategy/ would run them. */
+/* */
 static void captures_of_an_if_serve_its_then_and_later_entries(void **state)
 {
     struct arena a ARENA_LOCAL = {0};

@@ -19,7 +19,7 @@ static void expect_rows(const struct row *rows, size_t count)
 
 #define EXPECT_ROWS(rows) expect_rows((rows), COUNT_OF(rows))
 
-/* The values the manual gives to check an implementation against. */
+/* the values the manual gives to check an implementation against. */
 static void the_manuals_values(void **state)
 {
     static const struct row rows[] = {
@@ -109,7 +109,8 @@ static void operators_and_coercions(void **state)
     (void)state;
 }
 
-/* PY-47: queue_age is two hours here. */
+/* PY-47: queue_age is two hours here. Q-135: `queue_age > 1h` means an hour and needs no warning.
+ */
 static void durations_compare_as_time_and_numbers_beside_them_as_seconds(void **state)
 {
     static const struct row rows[] = {

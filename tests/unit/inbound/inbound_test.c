@@ -163,6 +163,7 @@ static void refuses(struct scene *scene)
     hear_end(s);
 }
 
+/* 451 4.3.0, since a disk that fails is no mistake of the configuration (4.3.5). */
 static void what_cannot_be_taken_is_refused(void **state)
 {
     play("  limits: { received-fields: 10, recipients: 100, header-size: 1024B }\n", refuses);

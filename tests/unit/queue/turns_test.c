@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { JOBS = 500, LANES = 8, MINUTE_MS = 60 * 1000 };
 
@@ -226,6 +227,39 @@ static void nobody_owes_for_idle_time_or_saves_it_up(void **state)
     }
     assert_in_range(early, 9, 11);
     empty(&y);
+    (void)state;
+}
+
+static int64_t takes_cost_us(int sites, int each, int takes)
+{
+    struct yard y = {0};
+    clock_t from, to;
+
+    begin(&y);
+    y.jobs = mem_array((size_t)sites * (size_t)each, sizeof *y.jobs);
+    for (int i = 0; i < sites; i++) {
+        char site[24];
+
+        (void)snprintf(site, sizeof site, "site %d", i);
+        put(&y, "", site, each);
+    }
+    from = clock();
+    for (int i = 0; i < takes; i++) {
+        (void)take(&y, 1);
+    }
+    to = clock();
+    empty(&y);
+    mem_free(y.jobs);
+    return (int64_t)(to - from) * 1000000 / CLOCKS_PER_SEC;
+}
+
+/* Q-038: a scan of what waits would make a turn two hundred times as dear. bench/scheduling has the
+ * figures of the whole queue. */
+static void a_turn_costs_the_same_however_much_waits(void **state)
+{
+    int64_t few_us = takes_cost_us(10, 100, 900), many_us = takes_cost_us(10, 20000, 900);
+
+    assert_true(many_us <= 20 * few_us + 2000);
     (void)state;
 }
 
@@ -497,6 +531,7 @@ int main(void)
         cmocka_unit_test(a_lane_of_weight_four_gets_four_times_the_time),
         cmocka_unit_test(a_weight_that_changes_holds_from_the_next_turn),
         cmocka_unit_test(nobody_owes_for_idle_time_or_saves_it_up),
+        cmocka_unit_test(a_turn_costs_the_same_however_much_waits),
         cmocka_unit_test(a_stream_of_newcomers_starves_nobody),
         cmocka_unit_test(the_highest_priority_goes_first_in_its_lane),
         cmocka_unit_test(priority_does_not_reach_over_lanes),

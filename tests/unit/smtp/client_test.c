@@ -47,7 +47,7 @@ static const struct play plays[] = {
      {HELLO_PIPE, "C:MAIL FROM:<a@b.example>", "C:RCPT TO:<u0@c.example>",
       "C:RCPT TO:<u1@c.example>", "C:DATA", "S:250 ok", "S:250 ok", "S:250 ok", "S:354 go",
       BODY_DOTTED, "S:250 taken", "C:QUIT"}},
-    {"a chunk after the recipients",
+    {"Q-085: a chunk after the recipients, with its exact size, and no dot doubled",
      FLAG_8BIT,
      1,
      "T",

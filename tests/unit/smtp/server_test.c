@@ -103,6 +103,7 @@ static void chunks_come_in(void **state)
     (void)state;
 }
 
+/* no bare CR comes in by DATA, so outside dots are doubled after CR LF and nowhere else. */
 static void bad_content_is_read_to_its_end_and_refused(void **state)
 {
     static const struct dialogue rows[] = {

@@ -137,6 +137,26 @@ static void the_sample_decides_with_the_line_that_said_so(void **state)
     (void)state;
 }
 
+/* Q-026, and names longer than eight bytes. */
+static void the_queue_default_need_not_be_declared(void **state)
+{
+    struct plan *p = good("queue:\n"
+                          "  virtual: { a-longer-name: { concurrency: 30 } }\n"
+                          "  schedule:\n"
+                          "    s: { queue-name: default }\n"
+                          "    t: { queue-name: a-longer-name }\n"
+                          "  strategy:\n"
+                          "    schedule: [ { if: \"size > 5\", use: t }, { use: s } ]\n");
+    const struct plan_queue *q = plan_queue(p, STR("default"));
+
+    assert_non_null(q);
+    assert_true(q->is_builtin);
+    assert_int_equal(q->settings->concurrency, 25);
+    assert_int_equal(plan_queue(p, STR("a-longer-name"))->settings->concurrency, 30);
+    plan_give(p);
+    (void)state;
+}
+
 static void names_can_be_computed(void **state)
 {
     struct arena a ARENA_LOCAL = {0};
@@ -472,6 +492,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_configured_is_a_relay_by_mx),
         cmocka_unit_test(the_sample_decides_with_the_line_that_said_so),
+        cmocka_unit_test(the_queue_default_need_not_be_declared),
         cmocka_unit_test(names_can_be_computed),
         cmocka_unit_test(a_route_that_does_not_exist_waits),
         cmocka_unit_test(a_look_up_is_asked_for_and_its_answer_decides),
