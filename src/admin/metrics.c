@@ -161,6 +161,23 @@ static void put_events(struct buf *out, const struct admin *ad)
     }
 }
 
+static void put_loops(struct buf *out, const struct admin *ad)
+{
+    put_head(out, "loop_longest_turn_seconds", "gauge",
+             "the longest that its thread was kept by one turn, since the start");
+    for (unsigned i = 0; i < ad->options.loop_count; i++) {
+        buf_printf(out, "postyard_loop_longest_turn_seconds{loop=\"%s\",index=\"%u\"} %.6f\n",
+                   loop_name(ad->loops[i]), loop_index(ad->loops[i]),
+                   (double)loop_load(ad->loops[i]).longest_us / 1e6);
+    }
+    put_head(out, "loop_long_turns_total", "counter", "turns of its thread that took over 50 ms");
+    for (unsigned i = 0; i < ad->options.loop_count; i++) {
+        buf_printf(out, "postyard_loop_long_turns_total{loop=\"%s\",index=\"%u\"} %llu\n",
+                   loop_name(ad->loops[i]), loop_index(ad->loops[i]),
+                   (unsigned long long)loop_load(ad->loops[i]).long_turns);
+    }
+}
+
 void admin_metrics(const struct http_request *r, struct http_answer *answer, struct when by)
 {
     struct admin *ad = admin_enter(r, answer, ADMIN_READS);
@@ -194,5 +211,6 @@ void admin_metrics(const struct http_request *r, struct http_answer *answer, str
     }
     put_head(&answer->body, "parcel_bytes", "gauge", "messages in memory");
     buf_printf(&answer->body, "postyard_parcel_bytes %llu\n", (unsigned long long)parcel_bytes());
+    put_loops(&answer->body, ad);
     put_events(&answer->body, ad);
 }

@@ -35,6 +35,11 @@ unsigned loop_index(const struct loop *l)
     return l->index;
 }
 
+struct loop_load loop_load(const struct loop *l)
+{
+    return (struct loop_load){atomic_load(&l->longest_ns) / 1000, atomic_load(&l->long_turns)};
+}
+
 bool world_is_simulated(void)
 {
     struct loop *l = loop_self();

@@ -30,6 +30,15 @@ struct loop *loop_self(void);                    /* NULL outside any loop */
 const char *loop_name(const struct loop *l);
 /* 0, 1, 2 … in order of creation. */
 unsigned loop_index(const struct loop *l);
+/* How long one turn of its thread took at most since the start, by the wall clock, and how many
+ * took longer than LOOP_TURN_LONG_MS: nothing else is served there for that long. From any thread;
+ * nothing in a simulated world. */
+enum { LOOP_TURN_LONG_MS = 50 };
+struct loop_load {
+    int64_t longest_us;
+    uint64_t long_turns;
+};
+struct loop_load loop_load(const struct loop *l);
 
 struct world *world_new(void); /* real */
 bool world_is_simulated(void); /* the world this loop lives in; false outside any loop */

@@ -18,6 +18,7 @@
 struct real_thread {
     int epoll, event;
     atomic_bool asleep; /* or about to be: a poster must ring */
+    int64_t longest_ns;
     pthread_t thread;
     unsigned count;
     struct loop *loops[LOOPS_MAX];
@@ -167,6 +168,29 @@ static void turn(struct real_thread *r)
     loop_leave();
 }
 
+static int64_t monotonic_ns(void)
+{
+    struct timespec mono;
+
+    clock_gettime(CLOCK_MONOTONIC, &mono);
+    return (int64_t)mono.tv_sec * NS_PER_S + mono.tv_nsec;
+}
+
+/* Of one turn of all loops here, which is how long a post or a socket may have waited for it. */
+static void note_turn(struct real_thread *r, int64_t took_ns)
+{
+    bool is_long = took_ns > LOOP_TURN_LONG_MS * NS_PER_MS;
+
+    if (took_ns <= r->longest_ns && !is_long) {
+        return;
+    }
+    r->longest_ns = took_ns > r->longest_ns ? took_ns : r->longest_ns;
+    for (unsigned i = 0; i < r->count; i++) {
+        atomic_store(&r->loops[i]->longest_ns, r->longest_ns);
+        atomic_fetch_add(&r->loops[i]->long_turns, is_long);
+    }
+}
+
 /* epoll_pwait2 came with Linux 5.11, and Valgrind knows it from 3.21 on. Without it waits are whole
  * milliseconds, rounded up: never early, at most one late. */
 static int wait_events(int epoll, struct epoll_event *events, const struct timespec *timeout)
@@ -231,13 +255,17 @@ static void *run_thread(void *arg)
         loop_start_main(r->loops[i]);
     }
     for (unsigned turns = 0; !is_over(r);) {
+        int64_t began_ns = r->loops[0]->now.ns;
+
         turn(r);
         if (is_over(r)) {
             break;
         }
         if (++turns < TURNS_MAX && has_work(r)) {
             read_clocks(r);
+            note_turn(r, r->loops[0]->now.ns - began_ns);
         } else {
+            note_turn(r, monotonic_ns() - began_ns);
             rest(r);
             turns = 0;
         }

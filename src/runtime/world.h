@@ -63,6 +63,8 @@ struct loop {
     void *main_arg;
     uint32_t fiber_count;
     uint64_t fibers_run, posts_run; /* since the start */
+    _Atomic int64_t longest_ns;     /* of its thread's turns */
+    _Atomic uint64_t long_turns;
     char *stacks[STACKS_KEPT_MAX];
     uint32_t stack_count;
     char *big_stack;

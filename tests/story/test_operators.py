@@ -226,6 +226,7 @@ def test_health_and_metrics_are_there_to_be_read(yard):
             return answer.read().decode()
     assert read("/healthz")
     assert "# TYPE" in read("/metrics")
+    assert 'postyard_loop_long_turns_total{loop="queue",' in read("/metrics")
 
 
 def test_mail_of_our_own_kinds_comes_through_the_socket_and_has_its_own_queue(yard, host):

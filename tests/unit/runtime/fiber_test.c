@@ -8,6 +8,28 @@
 
 #include <unistd.h>
 
+/* Who holds the thread is seen by others (no sleep would do it). */
+static void a_long_turn_is_counted_fiber(void *arg)
+{
+    struct when until;
+
+    assert_int_equal(fiber_yield(WHEN_NEVER).code, OK);
+    until = when_add(clock_read(), 60 * NS_PER_MS);
+    while (clock_read().ns < until.ns) {
+    }
+    assert_int_equal(fiber_yield(WHEN_NEVER).code, OK);
+    assert_int_equal(fiber_yield(WHEN_NEVER).code, OK);
+    assert_true(loop_load(loop_self()).long_turns >= 1);
+    assert_true(loop_load(loop_self()).longest_us >= 60000);
+    (void)arg;
+}
+
+static void a_long_turn_is_counted(void **state)
+{
+    run_alone("long", a_long_turn_is_counted_fiber, NULL);
+    (void)state;
+}
+
 static void sleeps(void *arg)
 {
     struct err *ret = arg;
@@ -294,6 +316,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_group_is_cancelled_and_joined),
+        cmocka_unit_test(a_long_turn_is_counted),
         cmocka_unit_test(fibers_take_turns),
         cmocka_unit_test(a_deadline_is_kept),
         cmocka_unit_test(posts_cross_between_loops),
