@@ -237,6 +237,7 @@ void tls_trust_give(void *trust, void *ssl_ctx)
     const struct tls_trust *t = trust;
 
     SSL_CTX_set1_cert_store(ssl_ctx, t->store);
+    SSL_CTX_set_mode(ssl_ctx, SSL_MODE_RELEASE_BUFFERS);
 }
 
 /* The opportunistic client does not look: a chain nobody judges is not worth the time and stack. */

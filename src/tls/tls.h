@@ -58,8 +58,8 @@ void tls_server_drop(struct tls_server *s); /* NULL is harmless */
  * Takes tens of milliseconds: load once and share. */
 struct err tls_trust_load(struct str file, struct tls_trust **ret, struct buf *why);
 void tls_trust_drop(struct tls_trust *t);
-/* Another library's SSL_CTX judges by these authorities too (`trust` is a struct tls_trust): for
- * http/, which is a neighbour. It keeps its own reference. */
+/* Another library's SSL_CTX judges by these authorities too (`trust` is a struct tls_trust), and
+ * keeps no buffers while it waits: for http/, which is a neighbour. It holds its own reference. */
 void tls_trust_give(void *trust, void *ssl_ctx);
 
 /* Encrypts with whoever answers; certificates are not looked at. */
