@@ -19,6 +19,7 @@
 #include "base/err.h"
 
 struct admin;
+struct engine;
 struct inbound;
 struct loop;
 struct lookups;
@@ -33,6 +34,7 @@ struct admin_options {
     const struct inbound *inbound; /* or NULL: nothing is said of it */
     struct str hostname;           /* of Message-IDs; copied */
     const struct lookups *lookups; /* may come later: admin_use_lookups */
+    const struct engine *engine;   /* of filters; NULL: none */
     /* Reads the configuration again. Faults and notes go to `lines`; not OK: the old one holds. */
     struct err (*reload)(void *ctx, struct buf *lines, struct when by);
     void *ctx;

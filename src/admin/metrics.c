@@ -34,12 +34,7 @@ void admin_count(struct admin *ad, const struct event_kind *kind)
 
 /* ---- the page ---- */
 
-struct metric {
-    const char *name, *type, *help;
-    size_t offset; /* of a uint64_t */
-};
-
-static void put_head(struct buf *out, const char *name, const char *type, const char *help)
+void metrics_head(struct buf *out, const char *name, const char *type, const char *help)
 {
     buf_printf(out, "# HELP postyard_%s %s\n# TYPE postyard_%s %s\n", name, help, name, type);
 }
@@ -49,7 +44,7 @@ static void put_table(struct buf *out, const struct metric *rows, size_t count, 
     for (size_t i = 0; i < count; i++) {
         const uint64_t *at = (const void *)((const char *)values + rows[i].offset);
 
-        put_head(out, rows[i].name, rows[i].type, rows[i].help);
+        metrics_head(out, rows[i].name, rows[i].type, rows[i].help);
         buf_printf(out, "postyard_%s %llu\n", rows[i].name, (unsigned long long)*at);
     }
 }
@@ -110,7 +105,7 @@ static const struct metric depth_rows[] = {
 static void put_depths(struct buf *out, const struct queue_depth *depths, uint32_t count)
 {
     for (size_t i = 0; i < COUNT_OF(depth_rows); i++) {
-        put_head(out, depth_rows[i].name, depth_rows[i].type, depth_rows[i].help);
+        metrics_head(out, depth_rows[i].name, depth_rows[i].type, depth_rows[i].help);
         for (uint32_t q = 0; q < count; q++) {
             const uint64_t *at = (const void *)((const char *)&depths[q] + depth_rows[i].offset);
 
@@ -140,8 +135,8 @@ static struct err put_limiters(struct buf *out, struct admin *ad, struct arena *
         in_count = inbound_refusals(ad->options.inbound, &in);
     }
     if (e.code == OK && in_count + out_count > 0) {
-        put_head(out, "limiter_refused_total", "counter",
-                 "how often each limiter has put mail, or who brought it, off");
+        metrics_head(out, "limiter_refused_total", "counter",
+                     "how often each limiter has put mail, or who brought it, off");
         put_refusals(out, "inbound", in, in_count);
         put_refusals(out, "outbound", leaving, out_count);
     }
@@ -150,7 +145,7 @@ static struct err put_limiters(struct buf *out, struct admin *ad, struct arena *
 
 static void put_events(struct buf *out, const struct admin *ad)
 {
-    put_head(out, "events_total", "counter", "events of each kind");
+    metrics_head(out, "events_total", "counter", "events of each kind");
     for (size_t i = 0; i < COUNTERS_MAX; i++) {
         const struct event_kind *kind = atomic_load(&ad->counters[i].kind);
 
@@ -163,14 +158,15 @@ static void put_events(struct buf *out, const struct admin *ad)
 
 static void put_loops(struct buf *out, const struct admin *ad)
 {
-    put_head(out, "loop_longest_turn_seconds", "gauge",
-             "the longest that its thread was kept by one turn, since the start");
+    metrics_head(out, "loop_longest_turn_seconds", "gauge",
+                 "the longest that its thread was kept by one turn, since the start");
     for (unsigned i = 0; i < ad->options.loop_count; i++) {
         buf_printf(out, "postyard_loop_longest_turn_seconds{loop=\"%s\",index=\"%u\"} %.6f\n",
                    loop_name(ad->loops[i]), loop_index(ad->loops[i]),
                    (double)loop_load(ad->loops[i]).longest_us / 1e6);
     }
-    put_head(out, "loop_long_turns_total", "counter", "turns of its thread that took over 50 ms");
+    metrics_head(out, "loop_long_turns_total", "counter",
+                 "turns of its thread that took over 50 ms");
     for (unsigned i = 0; i < ad->options.loop_count; i++) {
         buf_printf(out, "postyard_loop_long_turns_total{loop=\"%s\",index=\"%u\"} %llu\n",
                    loop_name(ad->loops[i]), loop_index(ad->loops[i]),
@@ -209,7 +205,10 @@ void admin_metrics(const struct http_request *r, struct http_answer *answer, str
 
         put_table(&answer->body, lookup_rows, COUNT_OF(lookup_rows), &lookups);
     }
-    put_head(&answer->body, "parcel_bytes", "gauge", "messages in memory");
+    if (ad->options.engine != NULL) {
+        metrics_filters(&answer->body, ad->options.engine);
+    }
+    metrics_head(&answer->body, "parcel_bytes", "gauge", "messages in memory");
     buf_printf(&answer->body, "postyard_parcel_bytes %llu\n", (unsigned long long)parcel_bytes());
     put_loops(&answer->body, ad);
     put_events(&answer->body, ad);

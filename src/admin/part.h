@@ -51,3 +51,13 @@ void admin_count(struct admin *ad, const struct event_kind *kind);
 /* From any thread: brings an event to those who follow. */
 void admin_tell(struct admin *ad, const struct event_kind *kind, const struct event_field *fields,
                 size_t count);
+
+/* metrics.c: one row of the page, of a uint64_t in some struct; and what stands before its values.
+ */
+struct metric {
+    const char *name, *type, *help;
+    size_t offset;
+};
+void metrics_head(struct buf *out, const char *name, const char *type, const char *help);
+struct engine;
+void metrics_filters(struct buf *out, const struct engine *engine); /* metrics_filters.c */

@@ -142,6 +142,7 @@ bool snapshot_load(const struct snapshot_source *source, struct faults *faults,
 
         services = services_new(server); /* without a plan it is gone again */
         s.plan = strategy_compile(s.config, &services->strategy, faults);
+        policy.expr = &services->strategy.expr;
     }
     if (s.plan != NULL) {
         policy.config = s.config;

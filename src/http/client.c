@@ -175,7 +175,8 @@ static void drive(void *arg)
     } while (e.code != ERR_CANCELLED);
 }
 
-struct err client_open(const struct fetch_pool_options *o, struct client **ret, struct buf *why)
+struct err fetch_client_open(const struct fetch_pool_options *o, struct client **ret,
+                             struct buf *why)
 {
     struct client *c = MEM_NEW(struct client);
     struct err e;
@@ -192,7 +193,7 @@ struct err client_open(const struct fetch_pool_options *o, struct client **ret, 
     return e;
 }
 
-void client_close(struct client *c, struct when by)
+void fetch_client_close(struct client *c, struct when by)
 {
     (void)by; /* says that this suspends; children are always joined */
     group_cancel(&c->driver);

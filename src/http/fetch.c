@@ -94,7 +94,7 @@ static struct err choose_body(struct fetch_pool *p, struct buf *why)
         return ERR_OK;
     }
     e = check_options(&p->options, why);
-    return e.code == OK ? client_open(&p->options, &p->client, why) : e;
+    return e.code == OK ? fetch_client_open(&p->options, &p->client, why) : e;
 }
 
 struct err fetch_pool_new(const struct fetch_pool_options *options, struct fetch_pool **ret,
@@ -125,7 +125,7 @@ void fetch_pool_free(struct fetch_pool *p, struct when by)
     must(p->counts.calls == 0);
     must(p->counts.waiting == 0);
     if (p->client != NULL) {
-        client_close(p->client, by);
+        fetch_client_close(p->client, by);
     }
     drop(p->options.ca_file);
     drop(p->options.certificate);

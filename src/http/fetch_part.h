@@ -24,8 +24,9 @@ struct fetch_pool {
 };
 
 /* client.c: the library. */
-struct err client_open(const struct fetch_pool_options *o, struct client **ret, struct buf *why);
-void client_close(struct client *c, struct when by);
+struct err fetch_client_open(const struct fetch_pool_options *o, struct client **ret,
+                             struct buf *why);
+void fetch_client_close(struct client *c, struct when by);
 struct err client_call(struct fetch_pool *p, const struct fetch_request *r,
                        const struct addr *addrs, size_t addr_count, struct arena *a,
                        struct fetch_answer *ret, struct buf *why, struct when by);

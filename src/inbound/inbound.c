@@ -1,6 +1,7 @@
 #include "inbound/inbound.h"
 
 #include "base/mem.h"
+#include "hooks/engine.h"
 #include "inbound/part.h"
 #include "runtime/clock.h"
 
@@ -17,6 +18,7 @@ struct inbound *inbound_new(const struct inbound_options *o)
     in->sessions_cap = o->sessions_max;
     in->place.queue = o->queue;
     in->place.store = o->store;
+    in->engine = o->engine;
     atomic_init(&in->place.held, 0);
     list_init(&in->doors);
     list_init(&in->all);
@@ -150,6 +152,9 @@ struct err inbound_use(struct inbound *in, struct policy *policy, struct buf *wh
 {
     struct err e;
 
+    if (in->engine != NULL) {
+        engine_use(in->engine, policy->chain);
+    }
     /* The workers' policy must be there before the first session is. */
     if (in->policy == NULL) {
         tell_all(in, policy);

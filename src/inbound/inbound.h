@@ -18,6 +18,7 @@
 #include "inbound/policy.h"
 #include "runtime/loop.h"
 
+struct engine;
 struct inbound;
 struct limit_count;
 struct queue;
@@ -29,6 +30,7 @@ struct inbound_options {
     unsigned worker_count;
     struct queue *queue;
     struct store *store;
+    struct engine *engine; /* of filters */
     uint32_t sessions_max; /* what descriptors allow; 0: no bound of its own */
 };
 

@@ -84,12 +84,27 @@ static struct str orcpt_for(struct intake *t, const struct rcpt_args *rcpt, stru
                         STR_ARG(rcpt->to.address));
 }
 
+bool intake_has_room(const struct intake *t, size_t more, uint32_t recipients_max,
+                     struct answer *ret)
+{
+    if (t->commands >= recipients_max || (t->to_count > 0 && t->to_count + more > recipients_max)) {
+        answer_fixed(ret, ANSWER_RCPT_MANY);
+        return false;
+    }
+    return true;
+}
+
+void intake_forget_rcpts(struct intake *t)
+{
+    t->to_count = t->commands = 0;
+    map_done(&t->known);
+    t->known = (struct map){0};
+}
+
 void intake_rcpt(struct intake *t, const struct rcpt_args *rcpt, const struct str_list *addresses,
                  uint32_t recipients_max, struct answer *ret)
 {
-    if (t->commands >= recipients_max ||
-        (t->to_count > 0 && t->to_count + addresses->count > recipients_max)) {
-        answer_fixed(ret, ANSWER_RCPT_MANY);
+    if (!intake_has_room(t, addresses->count, recipients_max, ret)) {
         return;
     }
     if (t->commands++ == 0) {
@@ -132,6 +147,11 @@ static bool give_piece(struct intake *t, struct answer *ret, struct when by)
 {
     struct err e;
 
+    if (t->is_discarded) {
+        buf_clear(&t->piece);
+        t->seen = 0;
+        return true;
+    }
     if (t->body == NULL) {
         t->body = store_body_open(t->place->store);
     }
@@ -275,21 +295,56 @@ static void complete(struct intake *t, const struct content *content)
     m->to_count = t->to_count;
     for (uint32_t i = 0; i < m->to_count; i++) {
         m->to[i].state.hold_end = hold_end(t);
+        if (t->held_ms > 0) {
+            m->to[i].state.held_since = m->arrived;
+            m->to[i].state.held_by = t->held_by;
+            m->to[i].state.held_why = t->held_why;
+            m->to[i].state.held_drop = date_add(m->arrived, t->held_ms);
+        }
     }
     parcel_settle(p);
 }
 
-void intake_end(struct intake *t, const struct content *content,
-                const struct server_settings *limits, bool submission, struct str hostname,
-                struct plan *plan, struct answer *ret, struct when by)
+bool intake_check(struct intake *t, const struct server_settings *limits, struct answer *ret)
+{
+    header_scan_end(&t->scan);
+    return content_check(t, limits, ret);
+}
+
+uint64_t intake_bytes(const struct intake *t)
+{
+    return t->parcel->head.len - t->trace_bytes + t->body_bytes + t->piece.len;
+}
+
+struct err intake_read(struct intake *t, uint64_t offset, struct buf *into, struct str *ret,
+                       struct when by)
+{
+    uint64_t at = offset + t->trace_bytes, head = t->parcel->head.len;
+
+    must(offset < intake_bytes(t));
+    if (at < head) {
+        *ret = str_skip(buf_str(&t->parcel->head), (size_t)at);
+        return ERR_OK;
+    }
+    if (at - head < t->body_bytes) {
+        return store_body_read(t->body, at - head, into, ret, by);
+    }
+    *ret = str_skip(buf_str(&t->piece), (size_t)(at - head - t->body_bytes));
+    return ERR_OK;
+}
+
+void intake_say_queued(const struct intake *t, struct answer *ret)
+{
+    answer_format(ret, 250, "2.0.0", "Ok: queued as %016llx",
+                  (unsigned long long)t->parcel->message.id);
+}
+
+void intake_store(struct intake *t, const struct content *content, bool submission,
+                  struct str hostname, struct plan *plan, struct answer *ret, struct when by)
 {
     struct store_body *body;
     struct err e;
 
-    header_scan_end(&t->scan);
-    if (!content_check(t, limits, ret)) {
-        return;
-    }
     add_before(t, submission, hostname);
     complete(t, content);
     if (t->piece.len > 0 && !give_piece(t, ret, by)) {
@@ -299,8 +354,7 @@ void intake_end(struct intake *t, const struct content *content,
     t->body = NULL;
     e = queue_accept(t->place->queue, plan, t->parcel, body, NULL, 0, by);
     if (e.code == OK) {
-        answer_format(ret, 250, "2.0.0", "Ok: queued as %016llx",
-                      (unsigned long long)t->parcel->message.id);
+        intake_say_queued(t, ret);
     } else if (e.code == ERR_CANCELLED) {
         answer_fixed(ret, ANSWER_STOPPING);
     } else {

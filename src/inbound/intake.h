@@ -53,6 +53,9 @@ struct intake {
     struct date hold_until;
     struct str for_address; /* of the first RCPT */
     uint64_t held;          /* our part of place->held */
+    bool is_discarded;      /* it is checked, and nothing of it is kept */
+    struct str held_by, held_why;
+    int64_t held_ms; /* how long it is held, a quarantine; 0: it is not */
 };
 
 void intake_mail(struct intake *t, const struct mail_args *mail);
@@ -64,8 +67,21 @@ struct buf *intake_data(struct intake *t, struct trace *trace);
 /* Bytes were appended to the buffer given last; the next one, or NULL: *ret says why. */
 struct buf *intake_more(struct intake *t, const struct server_settings *limits,
                         uint64_t memory_bytes, struct answer *ret, struct when by);
-/* All is there: checks it, adds what a submission lacks, and hands it to the queue. */
-void intake_end(struct intake *t, const struct content *content,
-                const struct server_settings *limits, bool submission, struct str hostname,
-                struct plan *plan, struct answer *ret, struct when by);
+/* All is there: whether it may come in, as far as we can say ourselves. */
+bool intake_check(struct intake *t, const struct server_settings *limits, struct answer *ret);
+/* Adds what a submission lacks, and hands it to the queue. */
+void intake_store(struct intake *t, const struct content *content, bool submission,
+                  struct str hostname, struct plan *plan, struct answer *ret, struct when by);
 void intake_reset(struct intake *t);
+
+/* Between the check and the store, for filters: the client's own bytes. */
+uint64_t intake_bytes(const struct intake *t);
+/* A run of at least one byte at `offset`, in place or read into `into`. */
+struct err intake_read(struct intake *t, uint64_t offset, struct buf *into, struct str *ret,
+                       struct when by);
+/* Whether so many more addresses may come. */
+bool intake_has_room(const struct intake *t, size_t more, uint32_t recipients_max,
+                     struct answer *ret);
+void intake_forget_rcpts(struct intake *t);
+/* The answer to a message that is in. */
+void intake_say_queued(const struct intake *t, struct answer *ret);

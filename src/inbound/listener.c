@@ -146,6 +146,7 @@ static void welcome(struct door *d, struct guest *g)
     s->worker->count++;
     in->sessions++;
     client_came(in, &remote);
+    s->connections = client_sessions(in, &remote);
     list_push(&in->all, &s->all);
     s->post.run = session_arrive;
     loop_post(s->worker->loop, &s->post);

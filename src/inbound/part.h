@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "inbound/filter.h"
 #include "inbound/inbound.h"
 #include "inbound/intake.h"
 #include "inbound/policy.h"
@@ -63,6 +64,7 @@ struct inbound {
     unsigned worker_count;
     uint32_t sessions_cap;
     struct intake_place place;
+    struct engine *engine; /* NULL: filters are not offered */
 
     /* The home loop's. */
     struct policy *policy;
@@ -91,6 +93,7 @@ struct session {
     struct worker *worker;
     struct guest *guest; /* until its fiber runs */
     struct addr remote;
+    uint32_t connections; /* of its client, when it came */
     char remote_at[ADDR_BYTES], ip_at[ADDR_BYTES];
     struct str remote_text, ip_text; /* remote, printed once */
     uint64_t id;
@@ -104,6 +107,7 @@ struct session {
     struct policy *policy; /* of the transaction, or the last one */
     bool trusted;
     struct intake intake;
+    struct filter filter;
     struct held session_held, transaction_held; /* limits.c */
     struct str asked_rcpt;                      /* of the RCPT being answered; for the log */
     uint64_t messages;

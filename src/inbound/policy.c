@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "config/config.h"
+#include "hooks/chain.h"
 #include "strategy/strategy.h"
 #include "tls/tls.h"
 
@@ -25,17 +26,19 @@ static bool load_tls(struct policy *p, struct faults *faults)
 struct policy *policy_load(const struct policy_source *source, struct faults *faults)
 {
     struct policy *p = MEM_NEW(struct policy);
+    struct chain_source chain = {.config = source->config, .expr = source->expr};
 
     atomic_init(&p->references, 1);
     p->config = config_take(source->config);
     p->plan = source->plan;
     p->settings = config_settings(p->config, &server_table);
+    chain.message_bytes_max = p->settings->message_bytes_max;
     p->hostname = p->settings->hostname.len > 0 ? p->settings->hostname
                                                 : arena_dup(&p->arena, source->system_hostname);
     p->memory_bytes = p->settings->memory_bytes > 0 ? p->settings->memory_bytes
                                                     : source->memory_bytes;
     p->directory = directory_load(p->settings, false, faults);
-    if (!load_tls(p, faults) || p->directory == NULL) {
+    if (!load_tls(p, faults) || !chain_load(&chain, faults, &p->chain) || p->directory == NULL) {
         policy_drop(p);
         return NULL;
     }
@@ -55,6 +58,7 @@ void policy_drop(struct policy *p)
     }
     plan_give(p->plan);
     directory_drop(p->directory);
+    chain_drop(p->chain);
     tls_server_drop(p->tls);
     config_give(p->config);
     arena_done(&p->arena);

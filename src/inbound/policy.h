@@ -1,7 +1,7 @@
 /*
- * policy: one configuration as inbound/ uses it: settings, directory, certificate and the queue's
- * plan, never changed once made. Sessions take the newest at each MAIL and keep it for the
- * transaction.
+ * policy: one configuration as inbound/ uses it: settings, directory, certificate,
+ * filters and the queue's plan, never changed once made. Sessions take the newest at each MAIL and
+ * keep it for the transaction.
  *
  * Source    Design section 10 (reload); RFC 5321 sections 3.6.2, 3.7 and 4.5.1 (relaying,
  *           postmaster).
@@ -21,15 +21,18 @@
 
 #include <stdatomic.h>
 
+struct chain;
 struct config;
+struct expr_services;
 struct plan;
 struct tls_server;
 
 struct policy_source {
-    struct config *config;      /* one reference is taken */
-    struct plan *plan;          /* one reference is taken over, also on failure */
-    struct str system_hostname; /* when server.hostname is not set */
-    uint64_t memory_bytes;      /* when server.memory is not set */
+    struct config *config;            /* one reference is taken */
+    struct plan *plan;                /* one reference is taken over, also on failure */
+    struct str system_hostname;       /* when server.hostname is not set */
+    uint64_t memory_bytes;            /* when server.memory is not set */
+    const struct expr_services *expr; /* what expressions of filters may ask; NULL: nothing */
 };
 
 struct policy {
@@ -40,6 +43,7 @@ struct policy {
     struct str hostname;
     uint64_t memory_bytes;
     struct directory *directory;
+    struct chain *chain;    /* of filters; NULL: none */
     struct tls_server *tls; /* NULL: none */
     struct arena arena;
 };

@@ -67,12 +67,14 @@ static void on_connect(void *ctx, struct answer *ret, struct when by)
     struct session *s = ctx;
 
     event_raise(&ev_session_opened, f_session(s->id), f_listener(str_of(s->listener)), f_peer(s));
-    (void)visitor_connects(s, ret, by);
+    if (visitor_connects(s, ret, by)) {
+        filter_connect(s, ret, by);
+    }
 }
 
-static void on_helo(void *ctx, struct str name, bool extended, struct answer *ret)
+static void on_helo(void *ctx, struct str name, bool extended, struct answer *ret, struct when by)
 {
-    (void)ctx, (void)name, (void)extended, (void)ret;
+    filter_helo(ctx, name, extended, ret, by);
 }
 
 static void on_tls(void *ctx, struct err e)
@@ -117,7 +119,7 @@ static void on_mail(void *ctx, const struct mail_args *mail, struct answer *ret,
         answer_fixed(ret, ANSWER_NO_ROOM);
     } else if (!has_memory(s)) {
         answer_fixed(ret, ANSWER_MEMORY);
-    } else if (visitor_sends(s, mail, ret, by)) {
+    } else if (visitor_sends(s, mail, ret, by) && filter_mail(s, mail, ret, by)) {
         intake_mail(&s->intake, mail);
     }
 }
@@ -130,7 +132,8 @@ static void on_rcpt(void *ctx, const struct rcpt_args *rcpt, struct answer *ret,
 
     s->asked_rcpt = rcpt->to.address;
     if (policy_rcpt(s->policy, s->trusted, &rcpt->to, &scratch, &addresses, ret) &&
-        visitor_names(s, rcpt->to.address, ret, by)) {
+        intake_has_room(&s->intake, addresses.count, s->policy->settings->recipients_max, ret) &&
+        visitor_names(s, rcpt->to.address, ret, by) && filter_rcpt(s, rcpt, &addresses, ret, by)) {
         intake_rcpt(&s->intake, rcpt, &addresses, s->policy->settings->recipients_max, ret);
     }
     if (answer_is_good(ret)) {
@@ -159,6 +162,7 @@ static struct buf *on_data(void *ctx, struct answer *ret, struct when by)
     m->client_ip = arena_dup(a, s->ip_text);
     m->client_name = arena_dup(a, s->server.helo);
     m->listener = arena_dup(a, str_of(s->listener));
+    filter_data(s);
     return intake_data(&s->intake, &trace);
 }
 
@@ -175,9 +179,15 @@ static void on_end(void *ctx, const struct content *content, struct answer *ret,
     const struct message *m = &s->intake.parcel->message;
     bool submission = s->submission == SUBMISSION_TRUE ||
                       (s->submission == SUBMISSION_AUTO && s->trusted);
+    struct content now = *content;
+    bool is_close;
 
-    intake_end(&s->intake, content, s->policy->settings, submission, s->policy->hostname,
-               s->policy->plan, ret, by);
+    if (!intake_check(&s->intake, s->policy->settings, ret) || !filter_end(s, &now, ret, by)) {
+        return;
+    }
+    is_close = ret->close;
+    intake_store(&s->intake, &now, submission, s->policy->hostname, s->policy->plan, ret, by);
+    ret->close = ret->close || is_close;
     if (answer_is_good(ret)) {
         s->messages++;
         event_raise(&ev_message_accepted, f_session(s->id), f_message(m->id),
@@ -190,6 +200,7 @@ static void on_reset(void *ctx)
 {
     struct session *s = ctx;
 
+    filter_reset(s);
     intake_reset(&s->intake);
     visitor_resets(s);
 }
@@ -249,6 +260,7 @@ static void session_fiber(void *arg)
     event_raise(&ev_session_closed, f_session(s->id), f_peer(s), f_helo(s->server.helo),
                 f_count((int64_t)s->messages), f_duration((clock_now().ns - s->began.ns) / 1000),
                 f_text(e.code == OK ? STR("quit") : str_of(err_text(e.code))));
+    filter_done(s);
     server_done(&s->server);
     stream_close(s->stream);
     s->stream = NULL;

@@ -90,6 +90,7 @@ static bool start_resolver(struct server *s)
     struct buf why BUF_LOCAL = {0};
     struct err e = dns_open(set, &s->dns, &why);
 
+    engine_use_dns(s->engine, s->dns);
     return e.code == OK || failed(s, "resolver", e, buf_str(&why));
 }
 

@@ -7,6 +7,7 @@
 #include "admin/admin.h"
 #include "delivery/delivery.h"
 #include "dns/dns.h"
+#include "hooks/engine.h"
 #include "inbound/inbound.h"
 #include "main/events.h"
 #include "main/server.h"
@@ -56,6 +57,7 @@ struct server {
     struct asker asker; /* both, for the strategies */
     struct tls_trust *trust;
     struct delivery *delivery;
+    struct engine *engine; /* of filters */
     struct inbound *inbound;
     struct admin *admin;
     _Atomic(struct ourselves *) ourselves;

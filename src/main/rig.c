@@ -75,6 +75,7 @@ static void worker_main(void *arg)
     stage_done(&w->stop);
     stage_wait(&w->end, WHEN_NEVER); /* what comes late is still answered */
     delivery_loop_stop(d, w->index, WHEN_NEVER);
+    engine_loop_stop(w->rig->engine, WHEN_NEVER);
     stage_done(&w->end);
 }
 
@@ -254,6 +255,7 @@ static void build_parts(struct rig *r)
     struct loop *loops[RIG_WORKERS_MAX];
     struct queue_options queue = {.cache_bytes = o->cache_bytes};
     struct inbound_options in = {.home = r->home, .workers = loops, .worker_count = o->workers};
+    struct engine_options engine = {.home = r->home, .loops = loops, .loop_count = o->workers};
     struct delivery_options out = {.loops = loops,
                                    .loop_count = o->workers,
                                    .trust = o->trust,
@@ -275,9 +277,12 @@ static void build_parts(struct rig *r)
     r->queue = queue_new(r->queue_loop, r->store, delivery_ops(r->delivery), &queue);
     delivery_use_queue(r->delivery, r->queue);
     queue_use_plan(r->queue, plan_take(o->plan));
+    r->engine = engine_new(&engine);
+    engine_use_dns(r->engine, r->dns);
     if (o->policy != NULL) {
         in.queue = r->queue;
         in.store = r->store;
+        in.engine = r->engine;
         r->inbound = inbound_new(&in);
     }
 }
@@ -301,6 +306,7 @@ void rig_free(struct rig *r)
     if (r->inbound != NULL) {
         inbound_free(r->inbound);
     }
+    engine_free(r->engine);
     delivery_free(r->delivery);
     queue_free(r->queue);
     store_free(r->store);

@@ -13,6 +13,7 @@
 
 #include "delivery/delivery.h"
 #include "dns/dns.h"
+#include "hooks/engine.h"
 #include "inbound/inbound.h"
 #include "lookup/lookup.h"
 #include "main/stage.h"
@@ -75,6 +76,7 @@ struct rig {
     struct store *store;
     struct queue *queue;
     struct delivery *delivery;
+    struct engine *engine;   /* of filters */
     struct inbound *inbound; /* NULL without policy */
     struct dns *dns;
     struct lookups *lookups;

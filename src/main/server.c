@@ -80,6 +80,7 @@ static void worker_main(void *arg)
     if (s->delivery != NULL) {
         delivery_loop_stop(s->delivery, w->index, WHEN_NEVER);
     }
+    engine_loop_stop(s->engine, WHEN_NEVER);
     stage_done(&w->last);
 }
 
@@ -186,6 +187,7 @@ static void build_admin(struct server *s)
                               .queue = s->queue,
                               .store = s->store,
                               .inbound = s->inbound,
+                              .engine = s->engine,
                               .hostname = s->now.policy->hostname,
                               .reload = reload_for_admin,
                               .ctx = s};
@@ -208,6 +210,7 @@ static void build_parts(struct server *s)
                                       .workers = loops,
                                       .worker_count = s->worker_count,
                                       .sessions_max = sessions_for(s)};
+    struct engine_options engine = {.home = s->home, .loops = loops, .loop_count = s->worker_count};
 
     for (unsigned i = 0; i < s->worker_count; i++) {
         loops[i] = s->workers[i].loop;
@@ -217,6 +220,8 @@ static void build_parts(struct server *s)
     queue_use_plan(s->queue, plan_take(s->now.plan));
     inbound.queue = s->queue;
     inbound.store = s->store;
+    s->engine = engine_new(&engine);
+    inbound.engine = s->engine;
     s->inbound = inbound_new(&inbound);
     build_admin(s);
 }
@@ -227,6 +232,7 @@ static void take_down(struct server *s)
 
     admin_free(s->admin);
     inbound_free(s->inbound);
+    engine_free(s->engine);
     if (s->delivery != NULL) {
         delivery_free(s->delivery);
     }

@@ -27,6 +27,7 @@ void answer_fixed(struct answer *ret, enum answer_row row)
     ret->esc = rows[row].esc;
     ret->text = rows[row].text;
     ret->close = ret->code == 421;
+    ret->by_policy = false;
 }
 
 static struct enhanced enhanced_of(const char *status)
@@ -63,6 +64,15 @@ void answer_format(struct answer *ret, uint16_t code, const char *status, const 
     ret->esc = enhanced_of(status);
     ret->text = str_make(ret->room, len);
     ret->close = code == 421;
+    ret->by_policy = false;
+}
+
+void answer_quote(struct answer *ret, uint16_t code, struct enhanced esc, struct str text)
+{
+    answer_format(ret, code, "", "%.*s", STR_ARG(text));
+    ret->esc = esc;
+    ret->close = false;
+    ret->by_policy = true;
 }
 
 void answer_refusal(struct answer *ret, enum refusal why, bool is_rcpt, struct str culprit)

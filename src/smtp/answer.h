@@ -34,7 +34,8 @@ struct answer {
     uint16_t code;
     struct enhanced esc; /* class 0: none */
     struct str text;
-    bool close; /* nothing follows this answer */
+    bool close;     /* nothing follows this answer */
+    bool by_policy; /* a refusal that is no fault of the command, whatever its code says */
     char room[ANSWER_BYTES_MAX];
 };
 
@@ -42,6 +43,8 @@ void answer_fixed(struct answer *ret, enum answer_row row);
 /* status: "2.0.0", or "" for none. */
 void answer_format(struct answer *ret, uint16_t code, const char *status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* What somebody else decided, in their words; it does not end the session by itself. */
+void answer_quote(struct answer *ret, uint16_t code, struct enhanced esc, struct str text);
 /* Why the argument of MAIL or RCPT was refused; culprit: the parameter at fault, or empty. */
 void answer_refusal(struct answer *ret, enum refusal why, bool is_rcpt, struct str culprit);
 

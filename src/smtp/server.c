@@ -27,7 +27,7 @@ struct err server_say(struct server *s, enum command command, const struct answe
 {
     if (!answer_is_good(a)) {
         s->asks->refused(s->ctx, command, a);
-        if (is_protocol_error(a->code)) {
+        if (is_protocol_error(a->code) && !a->by_policy) {
             s->errors++;
         } else if (command == COMMAND_RCPT || command == COMMAND_MAIL) {
             s->refusals++;
@@ -163,32 +163,41 @@ static enum answer_row bounds_check(const struct server *s, const struct mail_ar
                                                                           : ANSWER_OK;
 }
 
+static void take_name(struct server *s, struct str name, bool extended)
+{
+    memcpy(s->helo_room, name.ptr, name.len);
+    s->helo = str_make(s->helo_room, name.len);
+    s->greeted = true;
+    s->extended = extended;
+    s->extensions = s->options.extensions;
+}
+
 static struct err on_helo(struct server *s, const struct command_line *c, size_t used,
                           struct when by)
 {
     bool good = c->arg.len <= SERVER_NAME_BYTES_MAX && helo_is_valid(c->arg);
+    bool extended = c->command == COMMAND_EHLO;
+    char room[SERVER_NAME_BYTES_MAX + 1];
+    struct str name = {room, good ? c->arg.len : 0};
     struct answer a;
 
-    if (good) {
-        memcpy(s->helo_room, c->arg.ptr, c->arg.len);
-        s->helo = str_make(s->helo_room, c->arg.len);
-    }
+    memcpy(room, c->arg.ptr, name.len);
     stream_take(s->stream, used);
     if (!good) {
         return server_say_row(s, c->command, ANSWER_HELO_BAD, by);
     }
     server_reset(s);
-    s->greeted = true;
-    s->extended = c->command == COMMAND_EHLO;
-    s->extensions = s->options.extensions;
     answer_format(&a, 250, "", "%.*s", STR_ARG(s->options.hostname));
-    s->asks->helo(s->ctx, s->helo, s->extended, &a);
+    s->asks->helo(s->ctx, name, extended, &a, server_ask_by(s, by));
     if (!answer_is_good(&a)) {
-        s->greeted = false;
-    } else if (s->extended) {
-        return offer_all(s, when_within(by, s->options.idle_ms));
+        return server_say(s, c->command, &a, by);
     }
-    return server_say(s, c->command, &a, by);
+    take_name(s, name, extended);
+    if (!extended) {
+        return server_say(s, c->command, &a, by);
+    }
+    s->over = s->over || a.close;
+    return offer_all(s, when_within(by, s->options.idle_ms));
 }
 
 static struct err on_mail(struct server *s, const struct command_line *c, size_t used,

@@ -42,8 +42,8 @@ enum { SERVER_PIECE_MAX = 16 * 1024, SERVER_NAME_BYTES_MAX = 255 };
 struct server_asks {
     /* A client is there: greet it? */
     void (*connect)(void *ctx, struct answer *ret, struct when by);
-    /* It has named itself. */
-    void (*helo)(void *ctx, struct str name, bool extended, struct answer *ret);
+    /* It has named itself. When that is not taken, the name it had before stays, if any. */
+    void (*helo)(void *ctx, struct str name, bool extended, struct answer *ret, struct when by);
     /* TLS is active (OK), or could not be had. */
     void (*tls)(void *ctx, struct err e);
     /* MAIL, parsed; SIZE=, HOLDFOR= and the like are within the options. Options may be changed

@@ -323,6 +323,39 @@ static struct err read_piece(struct store *s, const struct piece *pieces, uint32
     return e;
 }
 
+struct body_run {
+    const struct store_body *body;
+    struct content content;
+};
+
+static struct err body_run(struct store *s, void *arg, struct when by)
+{
+    struct body_run *r = arg;
+
+    return read_piece(s, r->body->pieces, r->body->piece_count, &r->content, by);
+}
+
+struct err store_body_read(struct store_body *b, uint64_t offset, struct buf *into, struct str *ret,
+                           struct when by)
+{
+    struct body_run r = {.body = b, .content = {.offset = offset, .into = into}};
+    uint64_t written = b->bytes - b->rest.len;
+    struct err e;
+
+    must(offset < b->bytes && !b->is_on_its_way);
+    if (offset >= written) {
+        *ret = str_skip(buf_str(&b->rest), (size_t)(offset - written));
+        return ERR_OK;
+    }
+    buf_clear(into);
+    /* Its segments are pinned, and it waits for us: nothing moves meanwhile. */
+    e = request_wait(b->store, "body from the log", body_run, &r, by);
+    if (!e.code) {
+        *ret = r.content.ret;
+    }
+    return e;
+}
+
 static struct err content(struct store *s, void *arg, struct when by)
 {
     struct content *c = arg;

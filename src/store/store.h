@@ -59,6 +59,10 @@ struct store_body;
 struct store_body *store_body_open(struct store *s);
 struct err store_body_add(struct store_body *b, struct str bytes, struct when by);
 void store_body_abandon(struct store_body *b);
+/* What was added so far, before the commit: a run that starts at `offset`, at least one byte, as
+ * store_content has it. The view of bytes that are not written yet ends with the next add. */
+struct err store_body_read(struct store_body *b, uint64_t offset, struct buf *into, struct str *ret,
+                           struct when by);
 
 struct store_change {
     uint64_t id;

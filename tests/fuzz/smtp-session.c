@@ -69,9 +69,9 @@ static void on_connect(void *ctx, struct answer *ret, struct when by)
     (void)ctx, (void)ret, (void)by;
 }
 
-static void on_helo(void *ctx, struct str name, bool extended, struct answer *ret)
+static void on_helo(void *ctx, struct str name, bool extended, struct answer *ret, struct when by)
 {
-    (void)ctx, (void)name, (void)extended, (void)ret;
+    (void)ctx, (void)name, (void)extended, (void)ret, (void)by;
 }
 
 static void on_tls(void *ctx, struct err e)

@@ -188,9 +188,10 @@ static inline void talk_connect(void *ctx, struct answer *ret, struct when by)
     (void)ctx, (void)ret, (void)by;
 }
 
-static inline void talk_helo(void *ctx, struct str name, bool extended, struct answer *ret)
+static inline void talk_helo(void *ctx, struct str name, bool extended, struct answer *ret,
+                             struct when by)
 {
-    (void)ctx, (void)extended;
+    (void)ctx, (void)extended, (void)by;
     if (str_eq(name, STR("evil.example"))) {
         answer_format(ret, 550, "5.7.1", "Go away");
     }

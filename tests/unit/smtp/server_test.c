@@ -153,6 +153,9 @@ static void the_order_of_commands_is_kept(void **state)
         {"a wrong EHLO changes nothing", GREETED MAIL_OK
          "C: EHLO not_a/name\nS: 501 5.5.4 Give a domain name or an address literal\n" RCPT_OK
          "C: EHLO evil.example\nS: 550 5.7.1 Go away\n"
+         "C: RCPT TO:<x@y.example>\nS: 503 5.5.1 Say MAIL first\n" MAIL_OK QUIT},
+        {"a refused name is none",
+         "S: 220 mx.example.org ESMTP Postyard\nC: EHLO evil.example\nS: 550 5.7.1 Go away\n"
          "C: MAIL FROM:<>\nS: 503 5.5.1 Say EHLO or HELO first\n" QUIT},
         {"!refused DATA with content behind it ends the session", GREETED MAIL_OK
          "C: DATA\nC: RCPT TO:<x@y.example>\nC: .\n"

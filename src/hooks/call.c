@@ -1,0 +1,378 @@
+#include "hooks/call.h"
+
+#include "base/base64.h"
+#include "base/check.h"
+#include "config/config.h"
+#include "dns/dns.h"
+#include "hooks/engine.h"
+#include "hooks/insert.h"
+#include "runtime/offload.h"
+
+enum { PIECE_BYTES = 48 * 1024, BIG_ANSWER_BYTES = 64 * 1024 };
+
+/* ---- compiling ---- */
+
+static size_t response_max(const struct hook_settings *s, uint64_t message_bytes_max)
+{
+    uint64_t most = message_bytes_max < UINT64_MAX / 16 ? message_bytes_max * 6 + 1048576
+                                                        : UINT64_MAX;
+
+    return (size_t)(s->response_bytes_max < most ? s->response_bytes_max : most);
+}
+
+static struct str authorization(const struct hook_settings *s, struct arena *a)
+{
+    struct buf pair BUF_LOCAL = {0}, text BUF_LOCAL = {0};
+
+    if (s->bearer_token.is_given) {
+        return arena_printf(a, "Bearer %.*s", STR_ARG(s->bearer_token.text));
+    }
+    if (!s->basic_secret.is_given) {
+        return STR_EMPTY;
+    }
+    buf_printf(&pair, "%.*s:%.*s", STR_ARG(s->basic_user), STR_ARG(s->basic_secret.text));
+    buf_put(&text, STR("Basic "));
+    base64_encode(&text, buf_str(&pair));
+    return arena_dup(a, buf_str(&text));
+}
+
+/* The first field is the content's type, filled in for each request unless one is configured. */
+static void compile_fields(struct hook *h, struct arena *a)
+{
+    struct str auth = authorization(h->settings, a);
+
+    h->fields = arena_array(a, h->settings->headers.count + 2, sizeof *h->fields);
+    h->field_count = 1;
+    for (size_t i = 0; i < h->settings->headers.count; i++) {
+        struct fetch_field f = {.value = h->settings->headers.items[i]};
+
+        (void)str_cut(&f.value, ':', &f.name);
+        f = (struct fetch_field){str_trim(f.name), str_trim(f.value)};
+        if (str_eq_nocase(f.name, STR("Content-Type"))) {
+            h->fields[0] = f;
+        } else if (auth.len == 0 || !str_eq_nocase(f.name, STR("Authorization"))) {
+            h->fields[h->field_count++] = f;
+        }
+    }
+    if (auth.len > 0) {
+        h->fields[h->field_count++] = (struct fetch_field){STR("Authorization"), auth};
+    }
+}
+
+/* Files are read again after a reload: then they may be others of the same name. */
+static struct str pool_key(const struct hook_settings *s, const struct fetch_target *t,
+                           uint64_t snapshot, struct arena *a)
+{
+    bool has_files = s->tls_ca.len > 0 || s->tls_certificate.len > 0;
+
+    return arena_printf(
+        a, "%.*s %u %lld %.*s %.*s %.*s %d %llu", STR_ARG(t->origin), s->connections,
+        (long long)s->idle_ms, STR_ARG(s->tls_ca), STR_ARG(s->tls_certificate), STR_ARG(s->tls_key),
+        s->tls_allow_invalid_certs, has_files ? (unsigned long long)snapshot : 0ULL);
+}
+
+void *hook_compile(const struct hook_settings *s, const struct chain_source *source,
+                   struct position at, struct arena *a, struct faults *faults)
+{
+    struct hook *h = ARENA_NEW(a, struct hook);
+    struct buf why BUF_LOCAL = {0};
+
+    (void)at, (void)faults; /* the table's check has told what is wrong */
+    h->settings = s;
+    h->dialect = &hook_classic;
+    h->terms.stages = filter_stages(&s->stages);
+    h->response_max = response_max(s, source->message_bytes_max);
+    h->terms.answer_bytes_max = h->response_max;
+    if (fetch_target_parse(s->url, a, &h->target, &why).code != OK) {
+        return h;
+    }
+    compile_fields(h, a);
+    h->pool_key = pool_key(s, &h->target, config_number(source->config), a);
+    h->pool = (struct fetch_pool_options){.connections_max = s->connections,
+                                          .idle_ms = s->idle_ms,
+                                          .ca_file = s->tls_ca,
+                                          .certificate = s->tls_certificate,
+                                          .key = s->tls_key,
+                                          .allow_invalid_certs = s->tls_allow_invalid_certs};
+    return h;
+}
+
+/* ---- names ---- */
+
+static void add_addresses(struct dns *dns, struct str host, enum dns_type type, struct arena *a,
+                          struct addr *to, size_t *count, struct dns_answer *n, struct when by)
+{
+    *n = (struct dns_answer){0};
+    if (dns_ask(dns, host, type, a, n, by).code != OK || n->result != DNS_OK) {
+        return;
+    }
+    for (size_t i = 0; i < n->count; i++) {
+        to[(*count)++] = n->records[i].addr;
+    }
+}
+
+static struct err names(void *ctx, struct str host, struct arena *a, struct addr **ret,
+                        size_t *count, struct buf *why, struct when by)
+{
+    struct dns_answer six, four;
+
+    *ret = arena_array(a, (size_t)2 * DNS_RECORDS_MAX, sizeof **ret);
+    *count = 0;
+    add_addresses(ctx, host, DNS_AAAA, a, *ret, count, &six, by);
+    add_addresses(ctx, host, DNS_A, a, *ret, count, &four, by);
+    if (*count > 0) {
+        return ERR_OK;
+    }
+    buf_printf(why, "%.*s has no address: %.*s", STR_ARG(host),
+               STR_ARG(four.why.len > 0 ? four.why : STR("no such records")));
+    return err_of(four.result == DNS_NO_NAME || four.result == DNS_NO_DATA ? ERR_NO_NAME : ERR_DNS);
+}
+
+static void attach(void *filter, const struct filter_world *world)
+{
+    struct hook *h = filter;
+
+    h->world = world;
+    if (world->dns != NULL) {
+        h->pool.names = (struct fetch_names){names, world->dns};
+    }
+}
+
+/* ---- the body of a request ---- */
+
+/* Text, the message within it as `insert` says, and text. */
+struct body_source {
+    const struct hook_view *view;
+    const struct hook_request *request;
+    struct inserter inserter;
+    struct buf header; /* of a whole message; empty: the body alone is inserted */
+    struct buf read, out;
+    uint64_t at; /* in the body */
+    enum { AT_BEFORE, AT_HEADER, AT_BODY, AT_AFTER, AT_END } part;
+};
+
+static struct err body_piece(struct body_source *s, struct str *ret, struct when by)
+{
+    const struct hook_bytes *body = &s->view->body;
+    struct err e = ERR_OK;
+
+    if (body->read == NULL) {
+        *ret = str_skip(body->whole, (size_t)s->at);
+    } else {
+        e = body->read(body->ctx, s->at, &s->read, ret, by);
+    }
+    *ret = str_head(*ret, PIECE_BYTES);
+    if ((uint64_t)ret->len > body->size - s->at) {
+        ret->len = (size_t)(body->size - s->at);
+    }
+    s->at += ret->len;
+    return e.code == OK && ret->len == 0 ? err_of(ERR_CORRUPT) : e;
+}
+
+/* The next piece, perhaps empty; AT_END: it was the last. */
+static struct err step(struct body_source *s, struct str *ret, struct when by)
+{
+    enum hook_insert how = s->request->insert;
+    struct str in;
+    struct err e;
+
+    buf_clear(&s->out);
+    *ret = STR_EMPTY;
+    switch (s->part) {
+    case AT_BEFORE:
+        *ret = buf_str(&s->request->before);
+        s->part = how == HOOK_INSERT_NONE ? AT_AFTER : AT_HEADER;
+        return ERR_OK;
+    case AT_HEADER:
+        if (s->header.len > 0) {
+            insert_add(&s->inserter, how, buf_str(&s->header), &s->out);
+        }
+        s->part = AT_BODY;
+        break;
+    case AT_BODY:
+        if (s->at == s->view->body.size) {
+            insert_end(&s->inserter, how, &s->out);
+            s->part = AT_AFTER;
+            break;
+        }
+        e = body_piece(s, &in, by);
+        if (e.code != OK) {
+            return e;
+        }
+        insert_add(&s->inserter, how, in, &s->out);
+        break;
+    case AT_AFTER:
+        *ret = buf_str(&s->request->after);
+        s->part = AT_END;
+        return ERR_OK;
+    case AT_END:
+        return ERR_OK;
+    }
+    *ret = buf_str(&s->out);
+    return ERR_OK;
+}
+
+static struct err source_next(void *ctx, struct str *ret, struct when by)
+{
+    struct body_source *s = ctx;
+    struct err e;
+
+    do {
+        e = step(s, ret, by);
+    } while (e.code == OK && ret->len == 0 && s->part != AT_END);
+    return e;
+}
+
+static void source_rewind(void *ctx)
+{
+    struct body_source *s = ctx;
+
+    s->inserter = (struct inserter){0};
+    s->at = 0;
+    s->part = AT_BEFORE;
+}
+
+static void source_begin(struct body_source *s, const struct hook_view *view,
+                         const struct hook_request *request)
+{
+    *s = (struct body_source){.view = view, .request = request};
+    if (request->insert == HOOK_INSERT_BASE64_MESSAGE ||
+        request->insert == HOOK_INSERT_CBOR_MESSAGE) {
+        insert_header(view, &s->header);
+    }
+}
+
+static void source_done(struct body_source *s)
+{
+    buf_done(&s->header);
+    buf_done(&s->read);
+    buf_done(&s->out);
+}
+
+/* One pass over it all. */
+static struct err source_length(struct body_source *s, uint64_t *ret, struct when by)
+{
+    struct err e = ERR_OK;
+    struct str piece;
+
+    *ret = 0;
+    source_rewind(s);
+    while (e.code == OK && s->part != AT_END) {
+        e = source_next(s, &piece, by);
+        *ret += piece.len;
+    }
+    source_rewind(s);
+    return e;
+}
+
+/* ---- the answer ---- */
+
+struct decoding {
+    const struct hook *hook;
+    const struct hook_view *view;
+    const struct hook_answer *answer;
+    struct hook_pending *pending;
+    struct arena *a;
+    struct hook_outcome *ret;
+    struct buf *why;
+    struct err result;
+};
+
+static void decode(void *arg)
+{
+    struct decoding *d = arg;
+
+    d->result = d->hook->dialect->decode(d->answer, d->view, &d->hook->terms, d->pending, d->a,
+                                         d->ret, d->why);
+}
+
+static struct err answered(struct decoding *d, const struct fetch_answer *answer, struct when by)
+{
+    struct hook_answer a = {answer->status, answer->content_type, answer->body};
+
+    if (answer->status / 100 != 2) {
+        buf_printf(d->why, "it answered with status %d", answer->status);
+        return err_of(ERR_PROTOCOL);
+    }
+    d->answer = &a;
+    if (a.body.len > BIG_ANSWER_BYTES) {
+        offload("answer of a hook", decode, d, by);
+    } else {
+        on_big_stack(decode, d);
+    }
+    return d->result;
+}
+
+/* ---- one question ---- */
+
+static struct err exchange(const struct hook *h, const struct hook_request *request,
+                           const struct hook_view *view, struct arena *a, struct fetch_answer *ret,
+                           struct buf *why, struct when by)
+{
+    struct fetch_field *fields = arena_array(a, h->field_count, sizeof *fields);
+    struct body_source source;
+    struct fetch_source body = {.next = source_next, .rewind = source_rewind, .ctx = &source};
+    struct fetch_request r = {.method = STR("POST"),
+                              .target = &h->target,
+                              .fields = fields,
+                              .field_count = h->field_count,
+                              .source = &body,
+                              .response_max = h->response_max};
+    struct engine_pool *held;
+    struct fetch_pool *pool;
+    struct err e;
+
+    memcpy(fields, h->fields, h->field_count * sizeof *fields);
+    if (fields[0].name.len == 0) {
+        fields[0] = (struct fetch_field){STR("Content-Type"), str_of(request->content_type)};
+    }
+    held = engine_pool_take(h->world->engine, h->settings->name, h->pool_key, &h->pool, &pool, why,
+                            by);
+    if (held == NULL) {
+        return err_of(ERR_CONFIG);
+    }
+    source_begin(&source, view, request);
+    e = source_length(&source, &body.length, by);
+    if (e.code == OK) {
+        e = fetch(pool, &r, a, ret, why, by);
+    } else {
+        buf_put(why, STR("the message could not be read again"));
+    }
+    source_done(&source);
+    engine_pool_give(held);
+    return e;
+}
+
+static struct err ask(const void *filter, void *session, const struct hook_view *view,
+                      struct arena *a, struct hook_outcome *ret, struct buf *why, struct when by)
+{
+    const struct hook *h = filter;
+    struct hook_request request = {0};
+    struct fetch_answer answer = {0};
+    struct decoding d = {
+        .hook = h, .view = view, .pending = session, .a = a, .ret = ret, .why = why};
+    struct err e;
+
+    h->dialect->encode(view, &h->terms, a, &request);
+    e = exchange(h, &request, view, a, &answer, why, by);
+    buf_done(&request.before);
+    buf_done(&request.after);
+    if (e.code != OK && why->len == 0) {
+        buf_put(why, str_of(err_text(e.code)));
+    }
+    return e.code == OK ? answered(&d, &answer, by) : e;
+}
+
+static void *begin(const void *filter, const struct hook_view *view)
+{
+    (void)filter, (void)view;
+    return NULL; /* each question stands for itself */
+}
+
+static void nothing(const void *filter, void *session)
+{
+    (void)filter, (void)session;
+}
+
+const struct filter_kind hook_kind = {
+    .name = "hook", .attach = attach, .begin = begin, .ask = ask, .reset = nothing, .end = nothing};

@@ -1,0 +1,29 @@
+/*
+ * call: a hook over HTTP as a filter: the view goes there in its dialect, the message piece by
+ * piece, and the answer comes back.
+ *
+ * Source    Reference of MTA Hooks, sections 2.2 and 2.13 (Q16, Q17, Q22).
+ * Owns      A struct hook lives in its chain's arena.
+ * Limits    A request's length is computed before it is sent, and said. Answers of response_max
+ *           bytes; those over BIG_ANSWER_BYTES are parsed on a thread of their own.
+ * Errors    Those of fetch, and ERR_PROTOCOL for a status or an answer that is no good.
+ */
+#pragma once
+
+#include "hooks/chain.h"
+#include "http/fetch.h"
+
+struct hook {
+    const struct hook_settings *settings;
+    const struct hook_dialect *dialect;
+    struct hook_terms terms;
+    struct fetch_target target;
+    struct fetch_field *fields; /* as configured, and Authorization; room for one more in front */
+    size_t field_count;
+    size_t response_max;
+    struct fetch_pool_options pool;
+    struct str pool_key;
+    const struct filter_world *world;
+};
+
+extern const struct filter_kind hook_kind;

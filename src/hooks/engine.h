@@ -1,0 +1,82 @@
+/*
+ * engine: asks the filters of a chain, one after the other, and says what comes of it all: one
+ * action, one reply, and the mail as it is after their edits.
+ *
+ * Source    Design section 9; P9; reference of MTA Hooks, sections 2.9, 2.10 and 4.4.
+ * Rules     1. A filter sees the mail as those before it left it; the edits of classic hooks wait
+ *              and are applied together, before the next filter of another kind or at the end.
+ *           2. What one has decided no later one weakens. Reject, discard and disconnect end the
+ *              chain, and all edits are forgotten.
+ *           3. An answer is applied whole or not at all. One that cannot be is a failure.
+ *           4. A failure does what the configuration says for that filter at that stage.
+ *           5. STAGE_EARLY_MS for all of a stage before the data, STAGE_DATA_MS at its end,
+ * whatever the filters may have each.
+ *           6. A filter in shadow is asked and its answer logged; nothing follows from it.
+ * Threads   An engine is for all loops; engine_new, engine_use and engine_each are for home. A talk
+ *           belongs to one session's fiber.
+ * Owns      The engine its states and pools; a talk a reference of its chain, and what filters keep
+ *           for the session. What a verdict says lives in the arena given, or in the view.
+ * Errors    engine_ask: ERR_CANCELLED when the fiber was; all else is a verdict.
+ */
+#pragma once
+
+#include "hooks/chain.h"
+#include "hooks/state.h"
+#include "http/fetch.h"
+
+enum { STAGE_EARLY_MS = 60000, STAGE_DATA_MS = 120000 };
+
+struct engine;
+
+struct engine_options {
+    struct loop *home;
+    struct loop *const *loops; /* on which filters are asked; copied */
+    unsigned loop_count;
+};
+
+struct engine *engine_new(const struct engine_options *o);
+/* Before the first chain is used: names of hosts. */
+void engine_use_dns(struct engine *e, struct dns *dns);
+/* Makes a chain ready to be asked, before any session has it; NULL is harmless. */
+void engine_use(struct engine *e, struct chain *c);
+/* On each of the loops, when nobody there asks any more. */
+void engine_loop_stop(struct engine *e, struct when by);
+void engine_free(struct engine *e);
+/* All filters there have been, for metrics. */
+void engine_each(const struct engine *e, void (*fn)(void *ctx, const struct filter_state *s),
+                 void *ctx);
+/* The connections of this loop to where `options` leads, kept under `key`, which says all that is
+ * in the options; in use until engine_pool_give. NULL: *why says what is wrong with the files. For
+ * call.c. */
+struct engine_pool;
+struct engine_pool *engine_pool_take(struct engine *e, struct str name, struct str key,
+                                     const struct fetch_pool_options *options,
+                                     struct fetch_pool **ret, struct buf *why, struct when by);
+void engine_pool_give(struct engine_pool *p);
+
+struct talk;
+/* `view`: of the session as it begins. */
+struct talk *talk_new(struct engine *e, struct chain *c, const struct hook_view *view);
+const struct chain *talk_chain(const struct talk *t);
+void talk_reset(struct talk *t); /* the transaction is over */
+void talk_free(struct talk *t);  /* NULL is harmless */
+
+struct engine_question {
+    const struct hook_view *view;
+    struct hook_bounds bounds;
+    bool is_trusted;
+    bool may_be_binary; /* the content may be of class BODY_BINARY */
+};
+
+struct verdict {
+    enum hook_action action; /* HOOK_ACCEPT to HOOK_DISCONNECT */
+    bool disconnect;         /* after the reply */
+    struct hook_reply reply; /* code 0: the usual one */
+    bool is_failure;         /* the failure policy of `by` speaks */
+    struct str by;           /* the filter that decided; empty: none did */
+    unsigned changed;        /* bits of hook_edit_kind */
+    struct hook_view view;   /* after the edits */
+};
+
+struct err engine_ask(struct talk *t, const struct engine_question *q, struct arena *a,
+                      struct verdict *ret, struct when by);

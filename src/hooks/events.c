@@ -1,0 +1,5 @@
+#include "hooks/events.h"
+
+#define EVENT EVENT_DEFINE
+#include "hooks/events.def"
+#undef EVENT
