@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+import mixed
+from client import Client, sends_mail
 from hook_schema import answer_is_good, check_request
 from ports import free_port
 from yard import PATIENCE, PROGRAM, TREE
@@ -101,6 +103,24 @@ def test_a_scanner_of_the_manual_refuses_a_message(example):
     assert told["outcome"] == ["reject: 554 5.7.1 No lotteries here"]
     assert "changes" not in told
     assert answer_is_good(told["answer"][1])
+
+
+def test_a_scanner_of_the_manual_beside_a_server(yard, host, example):
+    yard.configure({"listeners": {"smtp": {"submission": False}},
+                    "hooks": [{"name": "scanner", "url": example, "stages": ["data"]}]})
+    yard.relays(("hub.example", host)).start()
+    message = b"Subject: x\r\n\r\nHello.\r\n"
+    sends_mail(yard, "a@client.example", "b@hub.example", message)
+    [taken] = host.wait_mail(1)
+    assert taken.message[mixed.TRACE.match(taken.message).end():] == b"X-Scanner: seen\r\n" + message
+    with Client(yard.port) as client:
+        client.says("EHLO client.example", 250)
+        client.says("MAIL FROM:<a@client.example>", 250)
+        client.says("RCPT TO:<b@hub.example>", 250)
+        client.says("DATA", 354)
+        client.sends(b"Subject: a lottery\r\n\r\nHello.\r\n.\r\n")
+        assert client.hears(554) == "5.7.1 No lotteries here"
+        client.quits()
 
 
 # ---- hook test ----
