@@ -6,11 +6,16 @@
 #include "base/mem.h"
 #include "limit/bucket.h"
 
-/* Those of one group who wait at one bucket. */
-struct line {
+/* Where a line is found: those of one group who wait at one bucket. */
+struct line_key {
+    struct limit_bucket *bucket;
+    uint64_t group;
+};
+
+struct limit_line {
+    struct line_key key;
     struct link link; /* in the bucket's lines; the first has the turn */
     struct list waiters;
-    uint32_t group;
 };
 
 struct limit_bucket {
@@ -29,7 +34,9 @@ struct limits {
     struct limit_count *counts; /* one a rule; with its name */
     uint64_t *since;            /* one a rule: since when what is at work is counted; rises */
     uint64_t since_last;
+    struct map rules_by_name;
     struct map buckets;
+    struct map lines; /* of all buckets, by struct line_key */
     struct heap timers;
     struct list loose; /* waiters whose rule is gone */
     struct buf key;    /* of the bucket that is looked for */
@@ -57,16 +64,6 @@ static struct when ready_at(const struct limits *l, const struct limit_bucket *b
 
 /* ---- buckets ---- */
 
-static const struct limit_rule *rule_of(const struct limits *l, struct str name)
-{
-    for (uint32_t i = 0; i < l->rule_count; i++) {
-        if (str_eq(l->rules[i].name, name)) {
-            return &l->rules[i];
-        }
-    }
-    return NULL;
-}
-
 static struct limit_bucket *find(struct limits *l, const struct limit_key *k)
 {
     buf_clear(&l->key);
@@ -80,11 +77,11 @@ static struct limit_bucket *find(struct limits *l, const struct limit_key *k)
 static struct limit_bucket *find_or_make(struct limits *l, const struct limit_key *k)
 {
     struct limit_bucket *b = find(l, k);
-    const struct limit_rule *rule = rule_of(l, k->rule);
+    const struct limit_rule *rule = b == NULL ? map_get(&l->rules_by_name, k->rule) : NULL;
     struct str key = buf_str(&l->key);
     char *bytes;
 
-    if (b != NULL || rule == NULL) {
+    if (rule == NULL) {
         return b;
     }
     if (l->buckets.count >= LIMIT_BUCKETS_MAX) {
@@ -186,20 +183,23 @@ void limits_give(struct limits *l, const struct limit_key *keys, uint32_t count,
 
 /* ---- waiting ---- */
 
-static struct line *line_of(struct limit_bucket *b, uint32_t group)
+static struct str line_name(const struct line_key *key)
 {
-    struct line *line;
+    return str_make((const char *)key, sizeof *key);
+}
 
-    LIST_EACH (&b->lines, k) {
-        line = CONTAINER_OF(k, struct line, link);
-        if (line->group == group) {
-            return line;
-        }
+static struct limit_line *line_of(struct limits *l, struct limit_bucket *b, uint32_t group)
+{
+    struct line_key key = {b, group};
+    struct limit_line *line = map_get(&l->lines, line_name(&key));
+
+    if (line == NULL) {
+        line = MEM_NEW(struct limit_line);
+        line->key = key;
+        list_init(&line->waiters);
+        list_push(&b->lines, &line->link);
+        map_put(&l->lines, line_name(&line->key), line);
     }
-    line = MEM_NEW(struct line);
-    line->group = group;
-    list_init(&line->waiters);
-    list_push(&b->lines, &line->link);
     return line;
 }
 
@@ -208,50 +208,52 @@ void limits_wait(struct limits *l, struct limit_waiter *w, const struct limit_ke
 {
     struct limit_bucket *b = find_or_make(l, at);
 
-    must(w->bucket == NULL && !link_is_in(&w->link));
+    must(w->line == NULL && !link_is_in(&w->link));
     if (b == NULL) {
         list_push(&l->loose, &w->link); /* not counted, so it need not wait */
         return;
     }
-    w->bucket = b;
-    w->group = group;
-    list_push(&line_of(b, group)->waiters, &w->link);
+    w->line = line_of(l, b, group);
+    list_push(&w->line->waiters, &w->link);
     b->waiting++;
     arm(l, b, now);
 }
 
-static void line_end(struct line *line)
+static void line_end(struct limits *l, struct limit_line *line)
 {
     if (list_is_empty(&line->waiters)) {
         list_remove(&line->link);
+        map_take(&l->lines, line_name(&line->key));
         mem_free(line);
     }
 }
 
 void limits_leave(struct limits *l, struct limit_waiter *w, struct when now)
 {
-    struct limit_bucket *b = w->bucket;
+    struct limit_line *line = w->line;
 
     list_remove(&w->link);
-    w->bucket = NULL;
-    if (b != NULL) {
+    w->line = NULL;
+    if (line != NULL) {
+        struct limit_bucket *b = line->key.bucket;
+
         b->waiting--;
-        line_end(line_of(b, w->group));
+        line_end(l, line);
         arm(l, b, now);
     }
 }
 
 /* The first of the line whose turn it is; the line goes behind the others. */
-static struct limit_waiter *call(struct limit_bucket *b)
+static struct limit_waiter *call(struct limits *l, struct limit_bucket *b)
 {
-    struct line *line = CONTAINER_OF(list_first(&b->lines), struct line, link);
+    struct limit_line *line = CONTAINER_OF(list_first(&b->lines), struct limit_line, link);
     struct limit_waiter *w = CONTAINER_OF(list_pop(&line->waiters), struct limit_waiter, link);
 
     b->waiting--;
-    w->bucket = NULL;
+    w->line = NULL;
     list_remove(&line->link);
     list_push(&b->lines, &line->link);
-    line_end(line);
+    line_end(l, line);
     return w;
 }
 
@@ -267,7 +269,7 @@ struct limit_waiter *limits_next(struct limits *l, struct when now)
         struct limit_bucket *b = CONTAINER_OF(n, struct limit_bucket, timer);
 
         if (b->waiting > 0) {
-            struct limit_waiter *w = call(b);
+            struct limit_waiter *w = call(l, b);
 
             arm(l, b, now); /* it has taken nothing yet: the next may be called at once */
             return w;
@@ -289,17 +291,6 @@ struct when limits_next_time(const struct limits *l)
 
 /* ---- rules ---- */
 
-static const struct limit_rule *named(const struct limit_rule *rules, uint32_t count,
-                                      struct str name)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (str_eq(rules[i].name, name)) {
-            return &rules[i];
-        }
-    }
-    return NULL;
-}
-
 static bool same_rate(const struct limit_rule *a, const struct limit_rule *b)
 {
     return a->rate.count == b->rate.count && a->rate.period_ms == b->rate.period_ms;
@@ -313,7 +304,7 @@ static void let_go(struct limits *l, struct limit_bucket *b, const struct limit_
     const struct limit_rule *was = &l->rules[b->rule];
 
     while (b->waiting > 0) {
-        list_push(&l->loose, &call(b)->link);
+        list_push(&l->loose, &call(l, b)->link);
     }
     if (now == NULL || now->concurrency == 0 || b->at_work == 0) {
         forget(l, b);
@@ -329,7 +320,7 @@ static void let_go(struct limits *l, struct limit_bucket *b, const struct limit_
 /* What is at work counts on where it was counted before. */
 static uint64_t since_of(struct limits *l, const struct limit_rule *rule)
 {
-    const struct limit_rule *was = named(l->rules, l->rule_count, rule->name);
+    const struct limit_rule *was = map_get(&l->rules_by_name, rule->name);
 
     return was != NULL && was->concurrency > 0 && rule->concurrency > 0 ? l->since[was - l->rules]
                                                                         : ++l->since_last;
@@ -343,6 +334,7 @@ static void rules_free(struct limits *l)
     mem_free(l->rules);
     mem_free(l->counts);
     mem_free(l->since);
+    map_done(&l->rules_by_name);
 }
 
 static uint64_t refused_before(const struct limits *l, struct str rule)
@@ -374,20 +366,27 @@ static void rules_set(struct limits *l, const struct limit_rule *rules, uint32_t
     l->counts = counts;
     l->since = since;
     l->rule_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        map_put(&l->rules_by_name, new[i].name, &new[i]);
+    }
 }
 
 void limits_use(struct limits *l, const struct limit_rule *rules, uint32_t count)
 {
     struct limit_bucket **all = mem_array(l->buckets.count + 1, sizeof(struct limit_bucket *));
+    struct map names = {0};
     size_t at = 0, found = 0;
     struct limit_bucket *b;
 
     while ((b = map_each(&l->buckets, &at)) != NULL) {
         all[found++] = b;
     }
+    for (uint32_t i = 0; i < count; i++) {
+        map_put(&names, rules[i].name, (void *)(uintptr_t)&rules[i]);
+    }
     for (size_t i = 0; i < found; i++) {
         const struct limit_rule *was = &l->rules[all[i]->rule];
-        const struct limit_rule *now = named(rules, count, was->name);
+        const struct limit_rule *now = map_get(&names, was->name);
         uint32_t number = now != NULL ? (uint32_t)(now - rules) : 0;
 
         if (now == NULL || !same_rate(was, now) || now->concurrency != was->concurrency) {
@@ -397,6 +396,7 @@ void limits_use(struct limits *l, const struct limit_rule *rules, uint32_t count
         }
     }
     mem_free(all);
+    map_done(&names);
     rules_set(l, rules, count);
 }
 
@@ -419,11 +419,12 @@ void limits_free(struct limits *l)
     }
     while ((b = map_each(&l->buckets, &at)) != NULL) {
         while (b->waiting > 0) {
-            (void)call(b);
+            (void)call(l, b);
         }
         mem_free(b);
     }
     map_done(&l->buckets);
+    map_done(&l->lines);
     heap_done(&l->timers);
     buf_done(&l->key);
     rules_free(l);

@@ -56,11 +56,10 @@ bool limits_take(struct limits *l, struct limit_key *keys, uint32_t count, bool 
 /* What took these is no longer at work. Copies of them will do. */
 void limits_give(struct limits *l, const struct limit_key *keys, uint32_t count, struct when now);
 
-struct limit_bucket;
+struct limit_line;
 struct limit_waiter { /* zeroed: waits nowhere */
     struct link link;
-    struct limit_bucket *bucket;
-    uint32_t group;
+    struct limit_line *line;
 };
 
 /* Behind those of its group at the bucket that refused. */

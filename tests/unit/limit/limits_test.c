@@ -139,6 +139,40 @@ static void who_is_called_and_takes_nothing_holds_up_nobody(void **state)
     (void)state;
 }
 
+/* Some leave from the midst of their line; each line ends with its last. */
+static void many_groups_take_turns(void **state)
+{
+    enum { GROUPS = 300, EACH = 4, LEAVING = 2 };
+    struct limits *l = begin();
+    struct limit_key k = {.rule = STR_INIT("domain"), .values = STR_INIT("a.example")};
+    static struct limit_waiter w[GROUPS][EACH];
+    struct limit_refusal why;
+
+    memset(w, 0, sizeof w);
+    assert_true(take(l, 0, "a.example", 0, NULL));
+    assert_true(take(l, 0, "a.example", 0, NULL));
+    for (uint32_t i = 0; i < EACH; i++) {
+        for (uint32_t g = 0; g < GROUPS; g++) {
+            limits_wait(l, &w[g][i], &k, g * 7, start);
+        }
+    }
+    for (uint32_t g = 0; g < GROUPS; g++) {
+        limits_leave(l, &w[g][LEAVING], start);
+        limits_leave(l, &w[g][LEAVING], start);
+    }
+    for (uint32_t i = 0; i < EACH; i++) {
+        for (uint32_t g = 0; g < GROUPS && i != LEAVING; g++) {
+            struct when at = limits_next_time(l);
+
+            assert_ptr_equal(limits_next(l, at), &w[g][i]);
+            assert_true(limits_take(l, &k, 1, true, at, &why));
+        }
+    }
+    assert_null(limits_next(l, at_ms(0)));
+    limits_free(l);
+    (void)state;
+}
+
 static void buckets_as_good_as_new_are_forgotten(void **state)
 {
     struct limits *l = begin();
@@ -231,6 +265,7 @@ int main(void)
         cmocka_unit_test(what_is_at_work_counts_until_it_is_given_back),
         cmocka_unit_test(groups_take_turns_and_nobody_is_overtaken),
         cmocka_unit_test(who_is_called_and_takes_nothing_holds_up_nobody),
+        cmocka_unit_test(many_groups_take_turns),
         cmocka_unit_test(buckets_as_good_as_new_are_forgotten),
         cmocka_unit_test(a_reload_keeps_what_stays_as_it_is),
         cmocka_unit_test(what_is_at_work_counts_on_when_numbers_change),
