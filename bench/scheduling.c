@@ -3,11 +3,14 @@
  * many others wait: bench/scheduling compares a thousand with a million. And how soon ten messages
  * of a small tenant leave a queue in which a large one has a million.
  *
- *     build/bench/bench-scheduling QUEUED JOBS [tenants]
+ *     build/bench/bench-scheduling QUEUED JOBS [SITES LANES [cold]]
+ *     build/bench/bench-scheduling QUEUED JOBS tenants
  *
- * Model     One virtual queue of 100 slots, 20 lanes, 500 sites, three priorities, and delivery
- * that answers at once: no store, no network, no look-ups. For each job that leaves another one
- * comes, so the backlog stays. Prints    One line of JSON.
+ * Model     One virtual queue of 100 slots, 20 lanes, 500 sites (or as many as it is told), three
+ *           priorities, and delivery that answers at once: no store, no network, no look-ups. For
+ *           each job that leaves another one comes, so the backlog stays. It is looked at when the
+ *           sites are proven, each having had some five jobs; `cold`: from the first job on.
+ * Prints    One line of JSON.
  */
 #include "base/mem.h"
 #include "queue/part.h"
@@ -19,13 +22,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 100, SITES = 500, LANES = 20, WARM = 5000, SMALL = 10 };
+enum { SLOTS = 100, SITES = 500, LANES = 20, WARM = 20000, WARM_EACH = 5, SMALL = 10 };
 
 static struct {
     struct queue *queue;
     uint64_t next; /* id of the next message */
-    uint64_t queued, jobs, done;
-    bool tenants;
+    uint64_t queued, jobs, done, sites, lanes;
+    bool tenants, cold;
     uint64_t small_left, small_done_at;
     double began_s, took_s;
 } bench;
@@ -47,6 +50,18 @@ static double cpu_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* A message's site is in its envelope: here, in its id. */
+static uint64_t site_of(uint64_t message)
+{
+    return message >> 40;
+}
+
+static struct str site_name(uint64_t site, char name[32])
+{
+    snprintf(name, 32, "mx s%llu.example", (unsigned long long)site);
+    return str_of(name);
+}
+
 static void add(struct str lane, uint64_t site, int8_t priority)
 {
     char name[32];
@@ -58,9 +73,8 @@ static void add(struct str lane, uint64_t site, int8_t priority)
                             .lane = lane};
     struct job *j;
 
-    snprintf(name, sizeof name, "mx s%llu.example", (unsigned long long)site);
-    spec.site = str_of(name);
-    j = job_new(bench.queue, ++bench.next, &spec);
+    spec.site = site_name(site, name);
+    j = job_new(bench.queue, site << 40 | ++bench.next, &spec);
     job_place(bench.queue, j);
     pump(bench.queue, vqueue_of(bench.queue, j));
 }
@@ -75,14 +89,16 @@ static void add_next(void)
         add(STR("large"), z >> 33 & 127, 0);
         return;
     }
-    snprintf(lane, sizeof lane, "tenant %llu", (unsigned long long)((z >> 20) % LANES));
-    add(str_of(lane), (z >> 33) % SITES, (int8_t)((int)((z >> 50) % 3) * 2 - 2));
+    snprintf(lane, sizeof lane, "tenant %llu", (unsigned long long)((z >> 20) % bench.lanes));
+    add(str_of(lane), (z >> 33) % bench.sites, (int8_t)((int)((z >> 50) % 3) * 2 - 2));
 }
 
 static void prepare_now(void *ctx, struct work *w)
 {
+    char name[32];
+
     (void)ctx;
-    queue_prepared(w, PREPARED_READY, str_of(queue_work_of(w)->job->site->name), WAIT_NO_SLOT,
+    queue_prepared(w, PREPARED_READY, site_name(site_of(w->message), name), WAIT_NO_SLOT,
                    DATE_NEVER, STR_EMPTY);
 }
 
@@ -144,7 +160,7 @@ static void bench_main(void *arg)
     (void)arg;
     bench.queue = queue_new(loop_self(), store_new(loop_self(), NULL, &store), &ops, &options);
     fill();
-    until_done(WARM);
+    until_done(bench.cold ? 1 : WARM + WARM_EACH * bench.sites);
     if (bench.tenants) {
         uint64_t from = bench.done;
 
@@ -172,7 +188,10 @@ int main(int argc, char **argv)
 {
     bench.queued = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000;
     bench.jobs = argc > 2 ? strtoull(argv[2], NULL, 10) : 200 * 1000;
-    bench.tenants = argc > 3;
+    bench.tenants = argc == 4;
+    bench.cold = argc > 5;
+    bench.sites = argc > 4 ? strtoull(argv[3], NULL, 10) : SITES;
+    bench.lanes = argc > 4 ? strtoull(argv[4], NULL, 10) : LANES;
     run_alone("bench", bench_main, NULL);
     return 1;
 }

@@ -2,32 +2,32 @@
 
 #include "base/mem.h"
 
-static bool before(const struct heap_node *a, const struct heap_node *b)
+static bool before(const struct heap_entry *a, const struct heap_entry *b)
 {
     return a->key < b->key || (a->key == b->key && a->order < b->order);
 }
 
-static void place(struct heap *h, struct heap_node *n, uint32_t at)
+static void place(struct heap *h, const struct heap_entry *e, uint32_t at)
 {
-    h->nodes[at] = n;
-    n->place = at + 1;
+    h->entries[at] = *e;
+    e->node->place = at + 1;
 }
 
-static void rise(struct heap *h, struct heap_node *n, uint32_t at)
+static void rise(struct heap *h, const struct heap_entry *e, uint32_t at)
 {
     while (at > 0) {
         uint32_t up = (at - 1) / 4;
 
-        if (!before(n, h->nodes[up])) {
+        if (!before(e, &h->entries[up])) {
             break;
         }
-        place(h, h->nodes[up], at);
+        place(h, &h->entries[up], at);
         at = up;
     }
-    place(h, n, at);
+    place(h, e, at);
 }
 
-static void sink(struct heap *h, struct heap_node *n, uint32_t at)
+static void sink(struct heap *h, const struct heap_entry *e, uint32_t at)
 {
     for (;;) {
         uint32_t first = at * 4 + 1, least = first;
@@ -36,62 +36,63 @@ static void sink(struct heap *h, struct heap_node *n, uint32_t at)
             break;
         }
         for (uint32_t i = first + 1; i < first + 4 && i < h->count; i++) {
-            if (before(h->nodes[i], h->nodes[least])) {
+            if (before(&h->entries[i], &h->entries[least])) {
                 least = i;
             }
         }
-        if (!before(h->nodes[least], n)) {
+        if (!before(&h->entries[least], e)) {
             break;
         }
-        place(h, h->nodes[least], at);
+        place(h, &h->entries[least], at);
         at = least;
     }
-    place(h, n, at);
+    place(h, e, at);
 }
 
-static void settle(struct heap *h, struct heap_node *n, uint32_t at)
+static void settle(struct heap *h, const struct heap_entry *e, uint32_t at)
 {
-    if (at > 0 && before(n, h->nodes[(at - 1) / 4])) {
-        rise(h, n, at);
+    if (at > 0 && before(e, &h->entries[(at - 1) / 4])) {
+        rise(h, e, at);
     } else {
-        sink(h, n, at);
+        sink(h, e, at);
     }
 }
 
 void heap_put(struct heap *h, struct heap_node *n, int64_t key)
 {
-    n->key = key;
-    n->order = h->orders++;
+    struct heap_entry e = {key, h->orders++, n};
+
     if (n->place != 0) {
-        settle(h, n, n->place - 1);
+        settle(h, &e, n->place - 1);
         return;
     }
     if (h->count == h->size) {
         must(h->size < UINT32_MAX / 2);
         h->size = h->size ? h->size * 2 : 4;
-        h->nodes = mem_grow(h->nodes, h->size, sizeof *h->nodes);
+        h->entries = mem_grow(h->entries, h->size, sizeof *h->entries);
+        mem_wants_huge(h->entries, h->size * sizeof *h->entries);
     }
-    rise(h, n, h->count++);
+    rise(h, &e, h->count++);
 }
 
 void heap_remove(struct heap *h, struct heap_node *n)
 {
     uint32_t at = n->place - 1;
-    struct heap_node *last;
+    struct heap_entry last;
 
     if (n->place == 0) {
         return;
     }
-    must(h->nodes[at] == n);
+    must(h->entries[at].node == n);
     n->place = 0;
-    last = h->nodes[--h->count];
-    if (last != n) {
-        settle(h, last, at);
+    last = h->entries[--h->count];
+    if (last.node != n) {
+        settle(h, &last, at);
     }
 }
 
 void heap_done(struct heap *h)
 {
-    mem_free(h->nodes);
+    mem_free(h->entries);
     *h = (struct heap){0};
 }

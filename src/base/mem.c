@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 _Noreturn void check_failed(const char *file, int line, const char *fact)
 {
@@ -16,6 +17,8 @@ _Noreturn void mem_exhausted(size_t size)
     abort();
 }
 
+enum { SMALL_BYTES = 1024 };
+
 static void *or_stop(void *pointer, size_t size)
 {
     if (pointer == NULL) {
@@ -24,9 +27,12 @@ static void *or_stop(void *pointer, size_t size)
     return pointer;
 }
 
+/* Small blocks come out of the thread's own stock, which calloc passes by; large ones may be fresh
+ * pages, which are zero and better not touched. */
 void *mem_alloc(size_t size)
 {
-    return or_stop(calloc(1, size ? size : 1), size);
+    return size <= SMALL_BYTES ? memset(mem_alloc_raw(size), 0, size)
+                               : or_stop(calloc(1, size), size);
 }
 
 void *mem_alloc_raw(size_t size)
@@ -48,6 +54,17 @@ void *mem_grow(void *old, size_t count, size_t size)
 
     must(mul_size(count, size, &bytes));
     return or_stop(realloc(old, bytes ? bytes : 1), bytes);
+}
+
+void mem_wants_huge(void *at, size_t size)
+{
+    enum { PAGE = 4096 };
+    uintptr_t from = ((uintptr_t)at + PAGE - 1) / PAGE * PAGE,
+              upto = ((uintptr_t)at + size) / PAGE * PAGE;
+
+    if (size >= MEM_HUGE_BYTES && from < upto) {
+        (void)madvise((void *)from, upto - from, MADV_HUGEPAGE); /* a wish: it may be denied */
+    }
 }
 
 char *mem_dup_z(const char *text, size_t len)

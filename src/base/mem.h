@@ -20,6 +20,11 @@ void *mem_grow(void *old, size_t count, size_t size); /* realloc; checks the pro
 char *mem_dup_z(const char *text, size_t len);        /* a copy, ended by NUL */
 void mem_free(void *pointer);
 
+/* For what is large and read here and there: the system may give it pages of MEM_HUGE_BYTES, so
+ * that a read seldom waits for the page's address too. What is smaller than one is left alone. */
+enum { MEM_HUGE_BYTES = 2 * 1024 * 1024 };
+void mem_wants_huge(void *at, size_t size);
+
 /* Stops the process, as each of these does when there is no memory: for other allocators. */
 _Noreturn void mem_exhausted(size_t size);
 

@@ -19,7 +19,8 @@ struct hole {
     struct hole *next;
 };
 
-/* Lies at the beginning of its block, which is aligned to its own size: so each thing finds it. */
+/* Lies near the beginning of its block, which is aligned to its own size: so each thing finds it.
+ */
 struct slab_block {
     struct link in_slab;
     struct hole *holes; /* given back */
@@ -27,7 +28,11 @@ struct slab_block {
     uint32_t fresh;     /* places from here on have never been used: their pages are not touched */
 };
 
-enum { HEAD_BYTES = (sizeof(struct slab_block) + 7) / 8 * 8 };
+/* Things of whole lines of memory begin with one. Blocks lie so that their beginnings would all
+ * fall in the same few places of a cache: each has its head on another of so many lines. */
+enum { LINE_BYTES = 64, HEADS = 16, HEAD_BYTES = HEADS * LINE_BYTES };
+
+_Static_assert(sizeof(struct slab_block) <= LINE_BYTES, "a head is one line");
 
 #ifdef SLAB_APART
 
@@ -49,6 +54,8 @@ void slab_done(struct slab *s)
 
 #else
 
+enum { MANY_BLOCKS = 2 * MEM_HUGE_BYTES / SLAB_BLOCK_BYTES };
+
 static size_t stride(const struct slab *s)
 {
     return ((size_t)s->item + 7) / 8 * 8;
@@ -60,9 +67,8 @@ static uint32_t places(const struct slab *s)
 }
 
 /* Twice the size is asked for, and what lies before and behind the aligned part given back. */
-static struct slab_block *block_map(void)
+static char *map_aligned(size_t size)
 {
-    const size_t size = SLAB_BLOCK_BYTES;
     char *all = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     size_t before;
 
@@ -74,21 +80,48 @@ static struct slab_block *block_map(void)
         must(munmap(all, before) == 0);
     }
     must(munmap(all + before + size, size - before) == 0);
-    return (struct slab_block *)(void *)(all + before);
+    return all + before;
 }
 
-static struct slab_block *block_of(void *thing)
+static char *start_of(const void *thing)
 {
-    char *at = thing;
+    char *at = (char *)(uintptr_t)thing;
 
-    return (struct slab_block *)(void *)(at - (uintptr_t)at % SLAB_BLOCK_BYTES);
+    return at - (uintptr_t)at % SLAB_BLOCK_BYTES;
+}
+
+static struct slab_block *block_of(const void *thing)
+{
+    char *start = start_of(thing);
+    size_t head = (uintptr_t)start / SLAB_BLOCK_BYTES % HEADS;
+
+    return (struct slab_block *)(void *)(start + head * LINE_BYTES);
+}
+
+/* From a slab that has grown large blocks come out of a larger piece. */
+static struct slab_block *block_map(struct slab *s)
+{
+    char *start;
+
+    if (s->spare_bytes == 0 && s->blocks < MANY_BLOCKS) {
+        return block_of(map_aligned(SLAB_BLOCK_BYTES));
+    }
+    if (s->spare_bytes == 0) {
+        s->spare = map_aligned(MEM_HUGE_BYTES);
+        s->spare_bytes = MEM_HUGE_BYTES;
+        mem_wants_huge(s->spare, s->spare_bytes);
+    }
+    start = s->spare;
+    s->spare += SLAB_BLOCK_BYTES;
+    s->spare_bytes -= SLAB_BLOCK_BYTES;
+    return block_of(start);
 }
 
 static void block_free(struct slab *s, struct slab_block *b)
 {
     list_remove(&b->in_slab);
     s->blocks--;
-    must(munmap(b, SLAB_BLOCK_BYTES) == 0);
+    must(munmap(start_of(b), SLAB_BLOCK_BYTES) == 0);
 }
 
 void *slab_take(struct slab *s)
@@ -103,7 +136,7 @@ void *slab_take(struct slab *s)
         s->is_begun = true;
     }
     if (list_is_empty(&s->room)) {
-        b = block_map();
+        b = block_map(s);
         s->blocks++;
         list_push(&s->room, &b->in_slab);
     }
@@ -114,7 +147,7 @@ void *slab_take(struct slab *s)
         b->holes = b->holes->next;
         memset(thing, 0, s->item);
     } else {
-        thing = (char *)b + HEAD_BYTES + b->fresh * stride(s);
+        thing = start_of(b) + HEAD_BYTES + b->fresh * stride(s);
         b->fresh++;
     }
     if (b->used == places(s)) {
@@ -149,6 +182,9 @@ void slab_done(struct slab *s)
         struct list *l = list_is_empty(&s->room) ? &s->full : &s->room;
 
         block_free(s, CONTAINER_OF(list_first(l), struct slab_block, in_slab));
+    }
+    if (s->spare_bytes > 0) {
+        must(munmap(s->spare, s->spare_bytes) == 0);
     }
     *s = (struct slab){.item = s->item};
 }

@@ -6,7 +6,8 @@
  *
  * Owns      Its blocks; whatever is still in them goes with slab_done. A slab is made with its
  *           item's size and otherwise zeroed: struct slab s = {.item = sizeof(struct thing)}.
- * Cost      O(1). A thing is zeroed when it is given out, and aligned to eight bytes.
+ * Cost      O(1). A thing is zeroed when it is given out, and aligned to eight bytes; to a line of
+ *           memory when its size is whole lines.
  * Checks    Under AddressSanitizer each thing is allocated for itself, so that its use after its
  *           end is seen; slab_done then frees nothing.
  * Limits    One thread. Things of at most SLAB_ITEM_MAX bytes.
@@ -28,6 +29,8 @@ struct slab {
     struct list room; /* blocks with a free place */
     struct list full;
     bool is_begun;
+    char *spare; /* mapped, and in no block yet */
+    size_t spare_bytes;
 };
 
 void *slab_take(struct slab *s);

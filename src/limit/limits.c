@@ -265,7 +265,7 @@ struct limit_waiter *limits_next(struct limits *l, struct when now)
     if (loose != NULL) {
         return CONTAINER_OF(loose, struct limit_waiter, link);
     }
-    while ((n = heap_least(&l->timers)) != NULL && n->key <= now.ns) {
+    while ((n = heap_due(&l->timers, now.ns)) != NULL) {
         struct limit_bucket *b = CONTAINER_OF(n, struct limit_bucket, timer);
 
         if (b->waiting > 0) {
@@ -281,12 +281,10 @@ struct limit_waiter *limits_next(struct limits *l, struct when now)
 
 struct when limits_next_time(const struct limits *l)
 {
-    struct heap_node *n = heap_least(&l->timers);
-
     if (!list_is_empty(&l->loose)) {
         return (struct when){0};
     }
-    return n != NULL ? (struct when){n->key} : WHEN_NEVER;
+    return (struct when){heap_least_key(&l->timers)};
 }
 
 /* ---- rules ---- */

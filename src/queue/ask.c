@@ -149,8 +149,9 @@ static void note_job(const struct queue *q, const struct job *j, struct arena *a
     } else if (ret->reason == WAIT_RATE_LIMIT) {
         ret->text = arena_printf(a, "the rate of virtual queue %s", q->vqueues[j->queue]->name);
         if (heap_holds(&q->vqueues[j->queue]->rate_timer)) {
-            ret->until = date_add(
-                clock_date(), (q->vqueues[j->queue]->rate_timer.key - clock_now().ns) / NS_PER_MS);
+            int64_t at_ns = heap_key(&q->rate_timers, &q->vqueues[j->queue]->rate_timer);
+
+            ret->until = date_add(clock_date(), (at_ns - clock_now().ns) / NS_PER_MS);
         }
     } else if (ret->reason == WAIT_PAUSED) {
         const struct pause *p = pauses_queue(q->pauses, ret->queue, clock_date());

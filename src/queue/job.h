@@ -67,7 +67,6 @@ struct debt {
 };
 
 struct job {
-    struct heap_node timer; /* in queue->timers */
     union {
         struct link link;  /* DUE: in a berth */
         struct work *work; /* PREPARING, READY, RUNNING, NOTING, RECORDING */
@@ -79,12 +78,13 @@ struct job {
     struct parcel *parcel; /* kept for the first turn, within cache_bytes; or NULL */
     struct date act, note;
     uint32_t first, to_count;
+    struct heap_node timer; /* in queue->timers */
     uint16_t queue;
     uint8_t state, reason, flags, attempts;
     int8_t priority;
 };
 
-_Static_assert(sizeof(struct job) <= 112, "P7: what one queued job may cost");
+_Static_assert(sizeof(struct job) <= 96, "P7: what one queued job may cost");
 
 /* What a job is made of; computed from the envelope outside the queue's loop. */
 struct job_spec {

@@ -75,6 +75,7 @@ void lane_drop(struct lanes *l, struct lane *lane)
     if (--lane->jobs > 0 || lane == &l->unnamed) {
         return;
     }
+    turns_lane_ends(lane);
     if (lane->share_no > 0) {
         l->shared[lane->share_no - 1] = NULL;
     } else {

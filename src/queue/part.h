@@ -75,6 +75,7 @@ struct queue {
     uint16_t vqueue_count;
     struct map vqueue_names;
     struct slab slab;       /* of struct job */
+    struct slab berths;     /* of all turns */
     struct chains messages; /* id to the first job of the message */
     struct sites sites;
     struct heap timers;    /* jobs by min(act, note) in ms; sites' rests have their own heap */
@@ -272,8 +273,8 @@ void asks_done(struct queue *q);
 void act_answer(struct action_job *item, enum action_fate fate);
 
 /* record.c */
-void record(struct queue *q, struct job *j); /* j->work holds results */
-void owe(struct queue *q, uint64_t message); /* notes the debt; reports when nothing is at work */
-void debts_due(struct queue *q);             /* those that have waited long enough */
-void debts_consider(struct queue *q);        /* those that need not wait; after loading */
-bool debt_next(const struct queue *q, struct date *ret);
+void record(struct queue *q, struct job *j);  /* j->work holds results */
+void owe(struct queue *q, uint64_t message);  /* notes the debt; reports when nothing is at work */
+void debts_due(struct queue *q);              /* those that have waited long enough */
+void debts_consider(struct queue *q);         /* those that need not wait; after loading */
+struct date debt_next(const struct queue *q); /* never: there is none */

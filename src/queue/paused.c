@@ -89,9 +89,8 @@ static void wake(struct queue *q)
 static void mark_sites(struct queue *q)
 {
     struct site *site;
-    size_t at = 0;
 
-    while ((site = map_each(&q->sites.by_name, &at)) != NULL) {
+    for (size_t at = 0; (site = places_any(&q->sites.by_name, &at)) != NULL; at++) {
         bool was = site->paused;
 
         pause_mark_site(q, site);

@@ -1,6 +1,7 @@
 #include "base/mem.h"
 #include "queue/part.h"
 #include "runtime/clock.h"
+#include "runtime/random.h"
 
 /*
  * The life of jobs (job.h draws it). What must stay true:
@@ -76,8 +77,8 @@ static struct vqueue *place_for(struct queue *q)
     v->number = q->vqueue_count;
     q->vqueues = mem_grow(q->vqueues, (size_t)q->vqueue_count + 1, sizeof *q->vqueues);
     q->vqueues[q->vqueue_count++] = v;
-    turns_init(&v->due, false, due_since);
-    turns_init(&v->ready, true, ready_since);
+    turns_init(&v->due, &q->berths, false, due_since);
+    turns_init(&v->ready, &q->berths, true, ready_since);
     lanes_init(&v->lanes);
     return v;
 }
@@ -169,8 +170,13 @@ struct job *jobs_of(const struct queue *q, uint64_t message)
 
 struct site *site_for(struct queue *q, struct str name)
 {
-    struct site *site = site_take(&q->sites, name);
+    struct site *site;
 
+    if (q->sites.seed == 0) {
+        q->sites.seed = random_u64() |
+                        1; /* not earlier: a simulated world has chance on its loops */
+    }
+    site = site_take(&q->sites, name);
     if (site->jobs == 0 && q->pauses != NULL) {
         pause_mark_site(q, site);
     }

@@ -95,7 +95,7 @@ void debts_due(struct queue *q)
     if (q->stopping) {
         return;
     }
-    while ((n = heap_least(&q->debt_timers)) != NULL && n->key <= clock_date().ms) {
+    while ((n = heap_due(&q->debt_timers, clock_date().ms)) != NULL) {
         report(q, CONTAINER_OF(n, struct debt, timer));
     }
 }
@@ -110,14 +110,9 @@ void debts_consider(struct queue *q)
     }
 }
 
-bool debt_next(const struct queue *q, struct date *ret)
+struct date debt_next(const struct queue *q)
 {
-    struct heap_node *n = heap_least(&q->debt_timers);
-
-    if (n != NULL) {
-        *ret = (struct date){n->key};
-    }
-    return n != NULL;
+    return (struct date){heap_least_key(&q->debt_timers)};
 }
 
 struct reported {

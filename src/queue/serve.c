@@ -26,6 +26,7 @@ struct queue *queue_new(struct loop *home, struct store *store, const struct que
     q->ops = *ops;
     q->options = *o;
     q->slab.item = sizeof(struct job);
+    q->berths.item = sizeof(struct berth);
     signal_init(&q->changed);
     list_init(&q->paused);
     list_init(&q->waking);
@@ -236,7 +237,7 @@ static void rates_due(struct queue *q)
 {
     struct heap_node *n;
 
-    while ((n = heap_least(&q->rate_timers)) != NULL && n->key <= clock_now().ns) {
+    while ((n = heap_due(&q->rate_timers, clock_now().ns)) != NULL) {
         heap_remove(&q->rate_timers, n);
         pump(q, CONTAINER_OF(n, struct vqueue, rate_timer));
     }
@@ -259,10 +260,10 @@ static void fire(struct queue *q)
     pauses_due(q);
     limits_call(q);
     while (left-- > 0) {
-        struct heap_node *n = heap_least(&q->timers);
+        struct heap_node *n = heap_due(&q->timers, now);
         struct job *j;
 
-        if (n == NULL || n->key > now) {
+        if (n == NULL) {
             return;
         }
         j = CONTAINER_OF(n, struct job, timer);
@@ -282,16 +283,11 @@ static void fire(struct queue *q)
 
 static struct date next_timer(const struct queue *q)
 {
-    struct date next = q->changing ? DATE_NEVER : pauses_end(q->pauses), debt;
-    struct heap_node *job = heap_least(&q->timers), *site = heap_least(&q->sites.waking);
+    struct date next = q->changing ? DATE_NEVER : pauses_end(q->pauses);
 
-    if (job != NULL) {
-        next = date_earlier(next, (struct date){job->key});
-    }
-    if (site != NULL) {
-        next = date_earlier(next, (struct date){site->key});
-    }
-    return debt_next(q, &debt) ? date_earlier(next, debt) : next;
+    next = date_earlier(next, (struct date){heap_least_key(&q->timers)});
+    next = date_earlier(next, (struct date){heap_least_key(&q->sites.waking)});
+    return date_earlier(next, debt_next(q));
 }
 
 /* The job whose turn it would be, if it could go on at this moment; rule 6 of queue.c says that
@@ -358,12 +354,9 @@ static void watch_clock(int64_t *apart_ms)
 static struct when next_look(const struct queue *q, struct when tick)
 {
     struct date next = next_timer(q);
-    struct heap_node *rate = heap_least(&q->rate_timers);
     int64_t ms = next.ms - clock_date().ms;
 
-    if (rate != NULL) {
-        tick = when_earlier(tick, (struct when){rate->key});
-    }
+    tick = when_earlier(tick, (struct when){heap_least_key(&q->rate_timers)});
     tick = when_earlier(tick, limits_next_time(q->limits));
     return date_is_never(next) ? tick : when_earlier(tick, when_after(ms > 0 ? ms : 0));
 }
@@ -452,7 +445,7 @@ void queue_free(struct queue *q)
         job_unberth(q, j);
         job_free(q, j);
     }
-    must(q->messages.count == 0);
+    must(q->messages.table.count == 0);
     at = 0;
     while ((d = map_each(&q->debts, &at)) != NULL) {
         mem_free(d);
@@ -467,6 +460,7 @@ void queue_free(struct queue *q)
     }
     sites_done(&q->sites);
     slab_done(&q->slab);
+    slab_done(&q->berths);
     mem_free(q->vqueues);
     map_done(&q->vqueue_names);
     chains_done(&q->messages);

@@ -41,7 +41,7 @@ void shares_done(struct shares *s)
 bool shares_saw(struct shares *s, const struct site *site, struct date now)
 {
     bool held = shares_hold(s, now);
-    uint64_t name = str_hash(str_of(site->name), 0) | 1;
+    uint64_t name = site->name_hash | 1;
 
     if (s->seen != name) {
         if (s->seen != 0) {

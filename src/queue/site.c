@@ -16,7 +16,6 @@ static struct known_site *known_set(const struct sites *s, uint64_t hash)
 /* In the place of the one whose time is over first. */
 static void know(struct sites *s, const struct site *site)
 {
-    uint64_t hash = str_hash(str_of(site->name), 0);
     struct known_site *set, *at;
 
     if (site->proven_until.ms == 0) {
@@ -25,17 +24,16 @@ static void know(struct sites *s, const struct site *site)
     if (s->known == NULL) {
         s->known = mem_array(SITES_KNOWN, sizeof *s->known);
     }
-    at = set = known_set(s, hash);
+    at = set = known_set(s, site->name_hash);
     for (int i = 1; i < SITES_KNOWN_WAYS; i++) {
         at = set[i].proven_until.ms < at->proven_until.ms ? &set[i] : at;
     }
-    *at = (struct known_site){hash, site->proven_until};
+    *at = (struct known_site){site->name_hash, site->proven_until};
 }
 
 /* It is known by its site again. */
-static struct date recall(struct sites *s, struct str name)
+static struct date recall(struct sites *s, uint64_t hash)
 {
-    uint64_t hash = str_hash(name, 0);
     struct known_site *set = s->known ? known_set(s, hash) : NULL;
 
     for (int i = 0; set != NULL && i < SITES_KNOWN_WAYS; i++) {
@@ -51,9 +49,22 @@ static struct date recall(struct sites *s, struct str name)
 
 /* ---- sites ---- */
 
+static bool site_is(const void *site, const void *name)
+{
+    return str_eq(str_of(((const struct site *)site)->name), *(const struct str *)name);
+}
+
+static uint64_t site_hash(const void *site)
+{
+    return ((const struct site *)site)->name_hash;
+}
+
+static const struct places_keys kind = {site_is, site_hash};
+
 struct site *site_take(struct sites *s, struct str name)
 {
-    struct site *site = map_get(&s->by_name, name);
+    uint64_t hash = str_hash(name, s->seed);
+    struct site *site = places_get(&s->by_name, &kind, hash, &name);
 
     if (site == NULL) {
         s->slab.item = sizeof *site;
@@ -64,9 +75,10 @@ struct site *site_take(struct sites *s, struct str name)
         } else if (name.len > 0) {                  /* none yet: its route is not known */
             memcpy(site->near, name.ptr, name.len); /* zeroed behind it */
         }
-        site->proven_until = recall(s, name);
+        site->name_hash = hash;
+        site->proven_until = recall(s, hash);
         list_init(&site->berths);
-        map_put(&s->by_name, (struct str){site->name, name.len}, site);
+        places_put(&s->by_name, &kind, hash, &name, site);
     }
     return site;
 }
@@ -84,23 +96,24 @@ static void free_site(struct sites *s, struct site *site)
 void site_forget(struct sites *s, struct site *site)
 {
     if (site->jobs == 0 && site->connections == 0 && !site->resting) {
+        struct str name = str_of(site->name);
+
         must(list_is_empty(&site->berths));
         know(s, site);
-        map_take(&s->by_name, str_of(site->name));
+        must(places_take(&s->by_name, &kind, site->name_hash, &name) == site);
         free_site(s, site);
     }
 }
 
 void sites_done(struct sites *s)
 {
-    size_t at = 0;
     struct site *site;
 
-    while ((site = map_each(&s->by_name, &at)) != NULL) {
+    for (size_t at = 0; (site = places_any(&s->by_name, &at)) != NULL; at++) {
         must(list_is_empty(&site->berths));
         free_site(s, site);
     }
-    map_done(&s->by_name);
+    places_done(&s->by_name);
     heap_done(&s->waking);
     mem_free(s->known);
     s->known = NULL;
@@ -176,10 +189,10 @@ bool site_proved(struct sites *s, struct site *site, bool is_quick, struct date 
 
 struct site *site_rested(struct sites *s, struct date now)
 {
-    struct heap_node *n = heap_least(&s->waking);
+    struct heap_node *n = heap_due(&s->waking, now.ms);
     struct site *site;
 
-    if (n == NULL || n->key > now.ms) {
+    if (n == NULL) {
         return NULL;
     }
     site = CONTAINER_OF(n, struct site, wake);

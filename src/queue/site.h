@@ -13,7 +13,7 @@
 #include "base/date.h"
 #include "base/heap.h"
 #include "base/list.h"
-#include "base/map.h"
+#include "base/places.h"
 #include "base/slab.h"
 #include "base/str.h"
 #include "config/setting.h"
@@ -27,26 +27,30 @@ enum { SITES_KNOWN = SITES_KNOWN_WAYS * SITES_KNOWN_SETS };
 
 enum { SITE_NAME_NEAR = 40 };
 
+/* What each job reads comes first, in one line of memory; its name begins in the next. */
 struct site {
     char *name;           /* `near`, or apart when it is longer */
+    uint64_t name_hash;   /* with sites->seed */
     struct list berths;   /* of all virtual queues */
     uint32_t jobs;        /* that name it, whatever their state */
     uint32_t connections; /* slots that run for it now */
-    uint32_t failures;    /* in a row */
-    uint32_t rests;       /* in a row: which of the rest times is next */
-    bool paused;          /* by an operator */
+    struct date proven_until;
+    uint32_t failures;     /* in a row */
+    uint32_t rests;        /* in a row: which of the rest times is next */
+    struct heap_node wake; /* in sites->waking while it rests */
+    bool paused;           /* by an operator */
     bool resting, probing;
     /* The job that shall probe is being prepared, or waits for a slot. */
     bool scouting : 1;
     /* It rests because it was slow when its queue's share for such was taken. */
     bool rests_slow : 1;
-    uint32_t rest_ms; /* how long this rest is: a day with its jitter at most */
-    struct date rest_until;
-    struct date proven_until;
-    struct heap_node wake; /* in sites->waking while it rests */
-    char *text; /* the last failure, for `why`; NULL: none. Apart, because most have none (P7) */
     char near[SITE_NAME_NEAR];
+    char *text; /* the last failure, for `why`; NULL: none. Apart, because most have none (P7) */
+    struct date rest_until;
+    uint32_t rest_ms; /* how long this rest is: a day with its jitter at most */
 };
+
+_Static_assert(sizeof(struct site) <= 128, "P7: there may be 100,000 of them");
 
 /* When its rest began. */
 static inline struct date site_rest_since(const struct site *site)
@@ -67,7 +71,8 @@ struct known_site {
 
 struct sites {
     struct slab slab; /* of struct site */
-    struct map by_name;
+    struct places by_name;
+    uint64_t seed;            /* of names' hashes: from runtime/random.h, strangers choose them */
     struct heap waking;       /* by rest_until */
     struct known_site *known; /* SITES_KNOWN, once there is one */
 };

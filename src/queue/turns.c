@@ -5,10 +5,33 @@
 
 enum { US_PER_MS = 1000, TURN_US = TURN_MS * US_PER_MS };
 
-static uint64_t key_of(const void *p)
+/* A berth is found by its level and its site. */
+struct berth_key {
+    const struct turn_level *level;
+    const struct site *site;
+};
+
+static bool berth_is(const void *berth, const void *key)
 {
-    return (uint64_t)(uintptr_t)p;
+    const struct berth *b = berth;
+    const struct berth_key *k = key;
+
+    return b->level == k->level && b->site == k->site;
 }
+
+static uint64_t key_hash(const struct berth_key *k)
+{
+    return places_mix((uintptr_t)k->level, (uintptr_t)k->site);
+}
+
+static uint64_t berth_hash(const void *berth)
+{
+    const struct berth *b = berth;
+
+    return key_hash(&(struct berth_key){b->level, b->site});
+}
+
+static const struct places_keys kind = {berth_is, berth_hash};
 
 static void lane_init(struct turn_lane *l, struct lane *lane)
 {
@@ -22,12 +45,14 @@ static void lane_done(struct turn_lane *l)
     must(l->levels == &l->level0 && l->level0.lower == NULL);
     heap_done(&l->level0.by_turn);
     heap_done(&l->level0.by_age);
-    map_done(&l->level0.by_site);
 }
 
-void turns_init(struct turns *t, bool holds_works, struct date (*since)(struct link *job))
+void turns_init(struct turns *t, struct slab *slab, bool holds_works,
+                struct date (*since)(struct link *job))
 {
-    *t = (struct turns){.holds_works = holds_works, .since = since, .aging_ms = INT64_MAX};
+    *t = (struct turns){
+        .slab = slab, .holds_works = holds_works, .since = since, .aging_ms = INT64_MAX};
+    list_init(&t->lanes);
     list_init(&t->blocked);
     list_init(&t->blocked_class);
     lane_init(&t->unnamed, NULL);
@@ -36,9 +61,9 @@ void turns_init(struct turns *t, bool holds_works, struct date (*since)(struct l
 void turns_done(struct turns *t)
 {
     must(t->jobs == 0);
-    must(t->lanes.count == 0 && t->unnamed.berths == 0);
+    must(list_is_empty(&t->lanes) && t->unnamed.berths == 0);
     lane_done(&t->unnamed);
-    map_done(&t->lanes);
+    places_done(&t->berths);
     heap_done(&t->active);
 }
 
@@ -123,19 +148,38 @@ static void pass(struct berth *b, int64_t us)
 
 static struct turn_lane *lane_take(struct turns *t, struct lane *lane)
 {
-    struct turn_lane *l;
+    struct turn_lane **l = &lane->in[t->holds_works];
 
     if (lane->name.len == 0) {
         t->unnamed.lane = lane;
         return &t->unnamed;
     }
-    l = map_get_num(&t->lanes, key_of(lane));
-    if (l == NULL) {
-        l = MEM_NEW(struct turn_lane);
-        lane_init(l, lane);
-        map_put_num(&t->lanes, key_of(lane), l);
+    if (*l == NULL) {
+        *l = MEM_NEW(struct turn_lane);
+        lane_init(*l, lane);
+        list_push(&t->lanes, &(*l)->in_turns);
     }
-    return l;
+    return *l;
+}
+
+void turns_lane_ends(struct lane *lane)
+{
+    for (size_t i = 0; i < COUNT_OF(lane->in); i++) {
+        if (lane->in[i] != NULL) {
+            lane->in[i]->lane = NULL;
+            lane->in[i] = NULL;
+        }
+    }
+}
+
+static void lane_forget(struct turns *t, struct turn_lane *l)
+{
+    if (l->lane != NULL) {
+        l->lane->in[t->holds_works] = NULL;
+    }
+    list_remove(&l->in_turns);
+    lane_done(l);
+    mem_free(l);
 }
 
 static struct turn_level *level_take(struct turn_lane *l, int priority)
@@ -160,7 +204,7 @@ static void level_forget(struct turn_level *level)
 {
     struct turn_level **at = &level->lane->levels;
 
-    if (level->priority == 0 || level->by_site.count > 0) {
+    if (level->priority == 0 || level->berths > 0) {
         return;
     }
     while (*at != level) {
@@ -169,7 +213,6 @@ static void level_forget(struct turn_level *level)
     *at = level->lower;
     heap_done(&level->by_turn);
     heap_done(&level->by_age);
-    map_done(&level->by_site);
     mem_free(level);
 }
 
@@ -177,6 +220,7 @@ static void forget(struct berth *b)
 {
     struct turns *t = b->turns;
     struct turn_lane *l = b->level->lane;
+    struct berth_key key = {b->level, b->site};
 
     if (b->count > 0 || b->claims > 0) {
         return;
@@ -185,44 +229,47 @@ static void forget(struct berth *b)
     list_remove(&b->in_site);
     list_remove(&b->in_blocked);
     list_remove(&b->in_why);
-    map_take_num(&b->level->by_site, key_of(b->site));
+    must(places_take(&t->berths, &kind, key_hash(&key), &key) == b);
+    b->level->berths--;
     level_forget(b->level);
-    mem_free(b);
+    slab_give(t->slab, b);
     if (--l->berths == 0 && l != &t->unnamed) {
-        map_take_num(&t->lanes, key_of(l->lane));
-        lane_done(l);
-        mem_free(l);
+        lane_forget(t, l);
     }
 }
 
 struct berth *turns_find(const struct turns *t, const struct lane *lane, int priority,
                          const struct site *site)
 {
-    const struct turn_lane *l = lane->name.len == 0 ? &t->unnamed
-                                                    : map_get_num(&t->lanes, key_of(lane));
+    const struct turn_lane *l = lane->name.len == 0 ? &t->unnamed : lane->in[t->holds_works];
     const struct turn_level *level = l ? l->levels : NULL;
+    struct berth_key key;
 
     while (level != NULL && level->priority != priority) {
         level = level->lower;
     }
-    return level ? map_get_num(&level->by_site, key_of(site)) : NULL;
+    key = (struct berth_key){level, site};
+    return level ? places_get(&t->berths, &kind, key_hash(&key), &key) : NULL;
 }
 
 static struct berth *berth_take(struct turns *t, struct lane *lane, int priority, struct site *site)
 {
     struct turn_lane *l = lane_take(t, lane);
     struct turn_level *level = level_take(l, priority);
-    struct berth *b = map_get_num(&level->by_site, key_of(site));
+    struct berth_key key = {level, site};
+    uint64_t hash = key_hash(&key);
+    struct berth *b = places_get(&t->berths, &kind, hash, &key);
 
     if (b == NULL) {
-        b = MEM_NEW(struct berth);
+        b = slab_take(t->slab);
         b->turns = t;
         b->level = level;
         b->site = site;
         b->parked = !site_admits(site);
         list_init(&b->jobs);
         list_push(&site->berths, &b->in_site);
-        map_put_num(&level->by_site, key_of(site), b);
+        places_put(&t->berths, &kind, hash, &key, b);
+        level->berths++;
         l->berths++;
     }
     return b;
@@ -305,9 +352,11 @@ struct berth *turns_next(const struct turns *t, struct date now)
     }
     b = least_used(top);
     for (level = top->lower; level != NULL; level = level->lower) {
-        n = heap_least(&level->by_age);
-        if (n != NULL && (now.ms - n->key) / t->aging_ms >= top->priority - level->priority) {
-            struct berth *old = CONTAINER_OF(n, struct berth, age);
+        int64_t since = heap_least_key(&level->by_age);
+
+        if (level->by_age.count > 0 &&
+            (now.ms - since) / t->aging_ms >= top->priority - level->priority) {
+            struct berth *old = CONTAINER_OF(heap_least(&level->by_age), struct berth, age);
 
             b = old->used_us < b->used_us ? old : b;
         }

@@ -23,7 +23,8 @@
 #include "base/date.h"
 #include "base/heap.h"
 #include "base/list.h"
-#include "base/map.h"
+#include "base/places.h"
+#include "base/slab.h"
 #include "base/str.h"
 
 #include <stdbool.h>
@@ -36,7 +37,8 @@ struct site;
 
 /* A lane of a virtual queue, as its jobs know it. */
 struct lane {
-    struct str name; /* empty: that without a name; there is one such in a queue */
+    struct str name;         /* empty: that without a name; there is one such in a queue */
+    struct turn_lane *in[2]; /* its place in the turns that hold jobs, and in those of works */
     uint32_t jobs;
     uint32_t weight;   /* at least 1 */
     uint64_t weighed;  /* the number of the plan that said so */
@@ -55,13 +57,14 @@ struct turn_level {
     struct turn_lane *lane;
     struct turn_level *lower;
     struct heap by_turn, by_age; /* of berths that take turns */
-    struct map by_site;
+    uint32_t berths;
     int priority;
 };
 
 /* A lane's place among the others. */
 struct turn_lane {
-    struct lane *lane; /* NULL: for the lane without a name, while it has no berth */
+    struct lane *lane; /* NULL: it has ended, or is that without a name and never had a berth */
+    struct link in_turns;
     struct heap_node turn;
     int64_t used_us, clock_us;
     uint32_t active; /* berths that take turns */
@@ -72,8 +75,10 @@ struct turn_lane {
 
 struct turns {
     struct heap active; /* lanes with a berth that takes turns */
-    struct map lanes;   /* by lane */
+    struct list lanes;  /* that have a name and a berth */
     struct turn_lane unnamed;
+    struct places berths; /* all, by level and site */
+    struct slab *slab;    /* the queue's: of berths, whose they ever are */
     int64_t clock_us;
     uint64_t weights;
     int64_t aging_ms;
@@ -85,22 +90,26 @@ struct turns {
     bool holds_works; /* the links are of works, not of jobs: for whoever walks a berth */
 };
 
-struct berth {
+struct berth { /* what each turn reads first, in two lines of memory */
+    struct list jobs;
     struct turns *turns;
     struct turn_level *level;
     struct site *site;
-    struct list jobs;
+    int64_t used_us;
     uint32_t count;
     uint32_t claims;
-    int64_t used_us;
     struct heap_node turn, age; /* in its level while it takes turns */
     struct link in_site;        /* in site->berths for its life */
-    bool parked;
-    enum berth_block blocked;
     struct link in_blocked, in_why;
+    enum berth_block blocked;
+    bool parked;
 };
 
-void turns_init(struct turns *t, bool holds_works, struct date (*since)(struct link *job));
+_Static_assert(sizeof(struct berth) <= 128, "P7: there may be one for each queued job");
+
+/* `slab`: of struct berth; it may be shared, and outlives them. */
+void turns_init(struct turns *t, struct slab *slab, bool holds_works,
+                struct date (*since)(struct link *job));
 /* All must have been taken out. */
 void turns_done(struct turns *t);
 
@@ -115,6 +124,8 @@ struct berth *turns_add_first(struct turns *t, struct lane *lane, int priority, 
 struct berth *turns_next(const struct turns *t, struct date now);
 /* Takes a job out of the berth it waits in; the berth may be gone afterwards. */
 void turns_remove(struct berth *b, struct link *job);
+/* The lane ends; slots that were of it may still have to be charged. */
+void turns_lane_ends(struct lane *lane);
 /* The berth of a lane, priority and site, or NULL. */
 struct berth *turns_find(const struct turns *t, const struct lane *lane, int priority,
                          const struct site *site);

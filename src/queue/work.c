@@ -290,7 +290,7 @@ static void fill_ready_set(struct queue *q, struct vqueue *v)
 
         lane_weigh(q, v, j->lane);
         berth_claim(b);
-        unberth(q, j);
+        turns_remove(b, &j->link);
         w = work_new(q, j);
         queue_work_of(w)->due = b;
         if (j->site->probing) {

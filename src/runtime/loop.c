@@ -89,17 +89,14 @@ static bool run_posts(struct loop *l)
 
 static bool wake_timers(struct loop *l)
 {
+    struct heap_node *n;
     bool any = false;
 
-    for (;;) {
-        struct heap_node *n = heap_least(&l->timers);
-
-        if (n == NULL || n->key > l->now.ns) {
-            return any;
-        }
+    while ((n = heap_due(&l->timers, l->now.ns)) != NULL) {
         fiber_wake_with(CONTAINER_OF(n, struct fiber, timer), ERR_TIMEOUT);
         any = true;
     }
+    return any;
 }
 
 bool loop_turn(struct loop *l)
@@ -134,9 +131,7 @@ bool loop_is_over(const struct loop *l)
 
 struct when loop_next_timer(const struct loop *l)
 {
-    struct heap_node *n = heap_least(&l->timers);
-
-    return n ? (struct when){n->key} : WHEN_NEVER;
+    return (struct when){heap_least_key(&l->timers)};
 }
 
 void loop_start_main(struct loop *l)

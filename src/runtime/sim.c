@@ -232,7 +232,7 @@ static bool step(struct sim_world *w)
     struct heap_node *n;
     uint64_t candidates = 0;
 
-    while ((n = heap_least(&w->alarms)) != NULL && n->key <= w->now.ns) {
+    while ((n = heap_due(&w->alarms, w->now.ns)) != NULL) {
         struct alarm *a = CONTAINER_OF(n, struct alarm, node);
 
         heap_remove(&w->alarms, n);
@@ -252,8 +252,7 @@ static bool step(struct sim_world *w)
 
 static struct when next_event(const struct sim_world *w)
 {
-    struct heap_node *n = heap_least(&w->alarms);
-    struct when next = n ? (struct when){n->key} : WHEN_NEVER;
+    struct when next = {heap_least_key(&w->alarms)};
 
     for (unsigned i = 0; i < w->world.loop_count; i++) {
         next = when_earlier(next, next_turn(w->world.loops[i]));

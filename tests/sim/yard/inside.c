@@ -75,20 +75,28 @@ static void judge_berth(struct sim_run *r, const struct berth *b, struct berths 
     sum->active += berth_is_active(b);
 }
 
-static void judge_lane(struct sim_run *r, const struct turn_lane *l, struct berths *sum)
+static void judge_lane(struct sim_run *r, const struct turns *t, const struct turn_lane *l,
+                       struct berths *sum)
 {
     struct berths own = {0};
     int above = 100;
 
     for (const struct turn_level *level = l->levels; level != NULL; level = level->lower) {
+        uint32_t berths = 0;
         struct berth *b;
 
         if (level->priority >= above) {
             sim_fail(r, "the levels of a lane are in no order");
         }
         above = level->priority;
-        for (size_t at = 0; (b = map_each(&level->by_site, &at)) != NULL;) {
-            judge_berth(r, b, &own);
+        for (size_t at = 0; (b = places_any(&t->berths, &at)) != NULL; at++) {
+            if (b->level == level) {
+                judge_berth(r, b, &own);
+                berths++;
+            }
+        }
+        if (berths != level->berths) {
+            sim_fail(r, "a level of a lane has %u berths, and counts %u", berths, level->berths);
         }
     }
     if (own.active != l->active || heap_holds(&l->turn) != (l->active > 0)) {
@@ -102,11 +110,12 @@ static void judge_turns(struct sim_run *r, const struct turns *t, uint32_t jobs)
 {
     struct berths sum = {0};
     uint64_t weights = t->unnamed.active > 0 ? t->unnamed.weight : 0;
-    struct turn_lane *l;
 
-    judge_lane(r, &t->unnamed, &sum);
-    for (size_t at = 0; (l = map_each(&t->lanes, &at)) != NULL;) {
-        judge_lane(r, l, &sum);
+    judge_lane(r, t, &t->unnamed, &sum);
+    LIST_EACH (&t->lanes, k) {
+        const struct turn_lane *l = CONTAINER_OF(k, struct turn_lane, in_turns);
+
+        judge_lane(r, t, l, &sum);
         weights += l->active > 0 ? l->weight : 0;
     }
     if (sum.jobs != t->jobs || sum.parked != t->parked || weights != t->weights ||

@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/places.h"
 #include "base/slab.h"
 
 /* A small generator, so that the sequence is the same on every machine. */
@@ -56,20 +57,95 @@ static void a_map_agrees_with_an_array(void **state)
     (void)state;
 }
 
+struct numbered {
+    uint64_t number;
+};
+
+static uint64_t poor_spread;
+
+static uint64_t poor_hash(uint64_t number, uint64_t spread)
+{
+    return places_mix(number % spread, 0);
+}
+
+static uint64_t poor_hash_of(const void *thing)
+{
+    return poor_hash(((const struct numbered *)thing)->number, poor_spread);
+}
+
+static bool is_number(const void *thing, const void *key)
+{
+    return ((const struct numbered *)thing)->number == *(const uint64_t *)key;
+}
+
+/* With few values of the hash things stand far from where they would. */
+static void check_places(uint64_t spread)
+{
+    enum { KEYS = 3000, STEPS = 20000 };
+    static const struct places_keys kind = {is_number, poor_hash_of};
+    static struct numbered things[KEYS], others[KEYS];
+    static struct numbered *in[KEYS];
+    struct places t = {0};
+    uint32_t seed = 1;
+    size_t count = 0, seen = 0;
+
+    poor_spread = spread;
+    memset(in, 0, sizeof in);
+    for (uint64_t key = 0; key < KEYS; key++) {
+        things[key].number = others[key].number = key;
+    }
+    for (int step = 0; step < STEPS; step++) {
+        uint64_t key = next_random(&seed) % KEYS;
+        struct numbered *n = next_random(&seed) % 2 ? &things[key] : &others[key];
+
+        if (next_random(&seed) % 2) {
+            count += in[key] == NULL;
+            in[key] = n;
+            places_put(&t, &kind, poor_hash(key, spread), &key, n);
+        } else {
+            count -= in[key] != NULL;
+            assert_ptr_equal(places_take(&t, &kind, poor_hash(key, spread), &key), in[key]);
+            in[key] = NULL;
+        }
+        assert_int_equal(t.count, count);
+    }
+    for (uint64_t key = 0; key < KEYS; key++) {
+        assert_ptr_equal(places_get(&t, &kind, poor_hash(key, spread), &key), in[key]);
+    }
+    for (size_t at = 0; places_any(&t, &at) != NULL; at++) {
+        seen++;
+    }
+    assert_int_equal(seen, count);
+    places_done(&t);
+}
+
+static void places_agree_with_an_array(void **state)
+{
+    check_places(1);
+    check_places(2);
+    check_places(97);
+    check_places(100000);
+    (void)state;
+}
+
 static void a_heap_gives_the_least_first_and_equals_in_order(void **state)
 {
     enum { NODES = 1000 };
     static struct heap_node nodes[NODES];
+    static uint64_t put_as[NODES];
     struct heap h = {0};
     uint32_t seed = 3;
     int64_t last = INT64_MIN;
-    uint64_t last_order = 0;
+    uint64_t last_put = 0, puts = 0;
     uint32_t left = NODES;
 
+    assert_int_equal(heap_least_key(&h), INT64_MAX);
     for (int i = 0; i < NODES; i++) {
+        put_as[i] = ++puts;
         heap_put(&h, &nodes[i], next_random(&seed) % 50);
     }
     for (int i = 0; i < NODES; i += 7) {
+        put_as[i] = ++puts;
         heap_put(&h, &nodes[i], next_random(&seed) % 50);
     }
     for (int i = 0; i < NODES; i += 3) {
@@ -80,10 +156,15 @@ static void a_heap_gives_the_least_first_and_equals_in_order(void **state)
     assert_int_equal(h.count, left);
     while (heap_least(&h) != NULL) {
         struct heap_node *n = heap_least(&h);
+        int64_t key = heap_key(&h, n);
+        uint64_t put = put_as[n - nodes];
 
-        assert_true(n->key > last || (n->key == last && n->order > last_order));
-        last = n->key;
-        last_order = n->order;
+        assert_int_equal(key, heap_least_key(&h));
+        assert_null(heap_due(&h, key - 1));
+        assert_ptr_equal(heap_due(&h, key), n);
+        assert_true(key > last || (key == last && put > last_put));
+        last = key;
+        last_put = put;
         heap_remove(&h, n);
     }
     heap_done(&h);
@@ -248,6 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slab_gives_each_its_own_zeroed_place),
         cmocka_unit_test(a_map_agrees_with_an_array),
+        cmocka_unit_test(places_agree_with_an_array),
         cmocka_unit_test(a_heap_gives_the_least_first_and_equals_in_order),
         cmocka_unit_test(a_buf_fails_once_and_stays_failed),
         cmocka_unit_test(a_buf_writes_numbers_as_printf_does),

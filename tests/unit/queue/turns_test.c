@@ -16,6 +16,7 @@ struct waiting {
 
 struct yard {
     struct sites sites;
+    struct slab berths;
     struct turns turns;
     struct lane lanes[LANES];
     struct waiting *jobs;
@@ -34,7 +35,8 @@ static void begin(struct yard *y)
 {
     memset(all_jobs, 0, sizeof all_jobs);
     y->jobs = all_jobs;
-    turns_init(&y->turns, false, since);
+    y->berths.item = sizeof(struct berth);
+    turns_init(&y->turns, &y->berths, false, since);
     y->turns.aging_ms = 10 * MINUTE_MS;
     y->now = (struct date){1000LL * MINUTE_MS};
 }
@@ -88,6 +90,7 @@ static void empty(struct yard *y)
     while (strcmp(take(y, 1), "nobody") != 0) {
     }
     turns_done(&y->turns);
+    slab_done(&y->berths);
     sites_done(&y->sites);
 }
 
