@@ -7,7 +7,9 @@
  * Limits on leaving mail. A job is asked for when its slot is there: all its limits have room and
  * are used, or it leaves the ready set, where it would keep a place from others, and waits at the
  * limit that refused. When it is called its limits are used at once, in its name; it is then
- * prepared anew and starts without being asked again.
+ * prepared anew and starts without being asked again. (docs/decisions/ tells why it is not counted
+ * when it starts.) If it cannot start then, because its site rests or its queue is stopped, nothing
+ * is used, and it is asked again when its slot is there.
  *
  * What counts as being at work does so until the work is over (work_free). No attempt is spent by
  * any of this, and the job's notes stay armed.
@@ -124,6 +126,13 @@ void limits_work_over(struct queue *q, const struct work *w)
     }
 }
 
+static bool can_start(const struct queue *q, const struct job *j)
+{
+    const struct vqueue *v = vqueue_of(q, j);
+
+    return site_admits(j->site) && !v->held && !v->paused;
+}
+
 void limits_call(struct queue *q)
 {
     struct when now = clock_now();
@@ -134,7 +143,9 @@ void limits_call(struct queue *q)
         struct job *j = l->job;
         struct limit_refusal why;
 
-        if (!limits_take(q->limits, l->keys, l->count, true, now, &why)) {
+        if (!can_start(q, j)) {
+            forget(q, l);
+        } else if (!limits_take(q->limits, l->keys, l->count, true, now, &why)) {
             wait_at(q, l, &why);
             continue;
         }

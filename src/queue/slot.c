@@ -32,6 +32,7 @@ void site_park(struct queue *q, struct site *site)
         }
         j = queue_work_of(CONTAINER_OF(last, struct work, link))->job;
         unberth(q, j);
+        limited_end(q, j); /* what limits kept for it is others' while it waits */
         put_back(q, j);
         k = list_first(&site->berths);
     }

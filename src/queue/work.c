@@ -434,6 +434,7 @@ static void is_ready(struct queue *q, struct queue_work *w)
     }
     if (!may_go_on(j)) {
         hand_leave(q, j);
+        limited_end(q, j); /* what limits kept for it is others' while it waits */
         put_back(q, j);
         j->reason = WAIT_BACKOFF;
         return;

@@ -1,4 +1,5 @@
 /* Limits on leaving mail, in virtual time: who goes when, and that waiting spends nothing. */
+#include "queue/pause.h"
 #include "yard.h"
 
 #define HUB "192.0.2.9"
@@ -144,6 +145,36 @@ static void a_limit_across_queues_is_shared_by_turns(void **state)
     (void)state;
 }
 
+static void one_queue_is_paused(struct yard *y)
+{
+    struct pause p = {
+        .name = STR("p"), .which.queue = STR("other"), .since = clock_date(), .until = DATE_NEVER};
+
+    (void)yard_send(y, "a@b.example", "u@hub.example");
+    (void)yard_send(y, "a@b.example", "u@hub.example");
+    pass(100);
+    (void)yard_send(y, "other@b.example", "u@hub.example");
+    (void)yard_send(y, "a@b.example", "u@hub.example");
+    pass(100);
+    must(queue_pause(y->queue, &p, WHEN_NEVER).code == OK);
+    pass(30000);
+    YARD_CHECK(y, y->hosts[0].contents == 3);
+    must(queue_resume(y->queue, p.name, WHEN_NEVER).code == OK);
+    pass(20000);
+    YARD_CHECK(y, y->hosts[0].contents == 3);
+    pass(10000);
+    YARD_CHECK(y, y->hosts[0].contents == 4);
+}
+
+/* P2: the turn of one that cannot start is the next one's. */
+static void a_queue_that_is_paused_uses_nothing_of_a_limit(void **state)
+{
+    struct yard_host hosts[] = {{.ip = HUB}};
+
+    run(PER_DOMAIN, hosts, 1, one_queue_is_paused);
+    (void)state;
+}
+
 static void two_at_a_time(struct yard *y)
 {
     struct arena a ARENA_LOCAL = {0};
@@ -271,6 +302,7 @@ int main(void)
         cmocka_unit_test(local_routes_are_not_limited_unless_told),
         cmocka_unit_test(a_match_without_value_limits_nothing_and_says_so),
         cmocka_unit_test(a_reload_without_the_limiter_lets_them_go),
+        cmocka_unit_test(a_queue_that_is_paused_uses_nothing_of_a_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
