@@ -38,9 +38,14 @@ struct explain_decision {
 
 /* A limiter that counts the recipient. */
 struct explain_limit {
-    const struct plan_limiter *limiter;
+    struct str name;
+    const struct limiter_settings *settings;
+    struct position at;
+    bool arrives;       /* queue.limiter.inbound: it was asked when the mail came */
+    const char *counts; /* "messages" */
     struct str values;  /* of its keys, each ended by NUL */
-    bool is_host_known; /* of one that counts connections: the values and the match are right */
+    uint32_t unknown;   /* bits of keys whose value is not known here */
+    bool is_open;       /* its match reads the host, which is not known: it may not count */
 };
 
 struct explain_rcpt {
@@ -56,7 +61,7 @@ struct explain_rcpt {
     uint32_t weight;
     struct explain_limit *limits;
     uint32_t limit_count;
-    const struct plan_limiter *left_out; /* its match gives no value; or NULL */
+    struct str left_out; /* a limiter whose match gives no value; or empty */
 };
 
 struct explanation {

@@ -1,59 +1,129 @@
 /*
  * What a recipient shares with other mail: the lane of its queue, whose turns it takes, and the
- * limiters that count it.
+ * limiters that count it, on its way out and, as far as is said of its client, when it arrived.
  */
 #include "base/check.h"
 #include "cli/explain.h"
 #include "cli/show.h"
 #include "config/units.h"
+#include "strategy/visitors.h"
+
+#include <stdio.h>
 
 /* ---- which ---- */
+
+static const char *const visitor_counts[] = {[VISITOR_CLIENTS] = "sessions",
+                                             [VISITOR_SENDERS] = "transactions",
+                                             [VISITOR_RECIPIENTS] = "recipients"};
 
 static bool is_host_known(const struct explanation *e)
 {
     return e->facts.mx.len > 0 || e->facts.remote_ip.family != 0;
 }
 
-static bool reads_host(const struct plan_limiter *l)
+static bool is_of_host(struct str key)
 {
-    return l->by.match != NULL && expr_facts(l->by.match)->is_late;
+    return str_eq(key, STR("mx")) || str_eq(key, STR("remote_ip")) || str_eq(key, STR("local_ip"));
 }
 
-static void add(const struct explanation *e, struct explain_rcpt *r, const struct plan_limiter *l,
-                struct str values)
+/* What was not said of the client; its own side of the connection never is. */
+static bool is_unsaid(const struct explanation *e, struct str key)
+{
+    const struct message *m = &e->message;
+
+    return str_eq(key, STR("local_ip")) ||
+           (str_eq(key, STR("remote_ip")) && m->client_ip.len == 0) ||
+           (str_eq(key, STR("listener")) && m->listener.len == 0) ||
+           (str_eq(key, STR("helo_domain")) && m->client_name.len == 0);
+}
+
+static void add_leaving(const struct explanation *e, struct explain_rcpt *r,
+                        const struct plan_limiter *l, struct str values)
+{
+    bool knows = l->class == LIMITER_MESSAGES || is_host_known(e);
+    struct explain_limit *new = &r->limits[r->limit_count++];
+
+    *new = (struct explain_limit){
+        .name = l->name, .settings = l->settings, .at = l->at, .values = values};
+    new->counts = l->class == LIMITER_HOSTS ? "connections" : "messages";
+    new->is_open = !knows && l->by.match != NULL &&expr_facts(l->by.match)->is_late;
+    for (uint32_t i = 0; i < l->settings->key.count && !knows; i++) {
+        new->unknown |= (uint32_t)(values.len == 0 || is_of_host(l->settings->key.items[i])) << i;
+    }
+}
+
+static bool is_added(const struct explain_rcpt *r, const struct plan_limiter *l)
 {
     for (uint32_t i = 0; i < r->limit_count; i++) {
-        if (r->limits[i].limiter == l) {
-            return;
+        if (r->limits[i].settings == l->settings) {
+            return true;
         }
     }
-    r->limits[r->limit_count++] = (struct explain_limit){
-        l, values, l->class == LIMITER_MESSAGES || is_host_known(e)};
+    return false;
 }
 
-static void add_limits(struct explanation *e, struct explain_rcpt *r, const struct subject *s,
-                       bool is_local)
+static void add_all_leaving(struct explanation *e, struct explain_rcpt *r, const struct subject *s,
+                            bool is_local)
 {
     const struct plan *p = e->plan;
     struct limit_use *uses = arena_array(e->arena, p->limiter_count + 1, sizeof *uses);
 
-    r->limits = arena_array(e->arena, p->limiter_count + 1, sizeof *r->limits);
     for (int c = LIMITER_MESSAGES; c <= LIMITER_HOSTS; c++) {
         const struct plan_limiter *failed;
         uint32_t count = decide_limits(p, (enum limiter_class)c, s, is_local, e->arena, uses,
                                        &failed);
 
         for (uint32_t i = 0; i < count; i++) {
-            add(e, r, &p->limiters[uses[i].limiter], uses[i].values);
+            add_leaving(e, r, &p->limiters[uses[i].limiter], uses[i].values);
         }
-        r->left_out = failed != NULL ? failed : r->left_out;
+        r->left_out = failed != NULL ? failed->name : r->left_out;
     }
     for (uint32_t i = 0; i < p->limiter_count && !is_host_known(e); i++) {
         const struct plan_limiter *l = &p->limiters[i];
 
-        if (reads_host(l) && (!is_local || l->settings->include_local)) {
-            add(e, r, l, STR_EMPTY); /* whether it does, the host decides */
+        if (l->by.match != NULL && expr_facts(l->by.match)->is_late && !is_added(r, l) &&
+            (!is_local || l->settings->include_local)) {
+            add_leaving(e, r, l, STR_EMPTY); /* whether it does, the host decides */
         }
+    }
+}
+
+static void add_all_arriving(struct explanation *e, struct explain_rcpt *r)
+{
+    const struct message *m = &e->message;
+    const struct plan *p = e->plan;
+    struct visitor_use *uses = arena_array(e->arena, p->visitor_limiter_count + 1, sizeof *uses);
+    struct visitor g = {.listener = m->listener,
+                        .is_trusted = m->is_trusted,
+                        .helo = m->client_name,
+                        .authenticated_as = m->authenticated_as,
+                        .sender = m->sender,
+                        .rcpt = r->address,
+                        .priority = m->priority};
+
+    must(addr_parse_ip(STR("0.0.0.0"), &g.local));
+    if (!addr_parse_ip(m->client_ip, &g.remote)) {
+        g.remote = g.local;
+    }
+    for (int c = VISITOR_CLIENTS; c <= VISITOR_RECIPIENTS; c++) {
+        struct str failed;
+        uint32_t count = decide_visitor(p, (enum visitor_class)c, &g, e->arena, uses, &failed);
+
+        for (uint32_t i = 0; i < count; i++) {
+            const struct plan_visitor_limiter *l = uses[i].limiter;
+            struct explain_limit *new = &r->limits[r->limit_count++];
+
+            *new = (struct explain_limit){.name = l->name,
+                                          .settings = l->settings,
+                                          .at = l->at,
+                                          .arrives = true,
+                                          .counts = visitor_counts[l->class],
+                                          .values = uses[i].values};
+            for (uint32_t k = 0; k < l->settings->key.count; k++) {
+                new->unknown |= (uint32_t)is_unsaid(e, l->settings->key.items[k]) << k;
+            }
+        }
+        r->left_out = failed.len > 0 ? failed : r->left_out;
     }
 }
 
@@ -71,7 +141,12 @@ void explain_share(struct explanation *e, struct explain_rcpt *r, const struct r
     s.answers = &e->answers;
     r->lane = arena_dup(e->arena, now->state.lane);
     r->weight = q != NULL ? decide_weight(q, r->lane) : 1;
-    add_limits(e, r, &s, route != NULL && route->settings->type == ROUTE_LOCAL);
+    r->limits = arena_array(e->arena, e->plan->limiter_count + e->plan->visitor_limiter_count + 1,
+                            sizeof *r->limits);
+    if (e->message.source < SOURCE_DSN) {
+        add_all_arriving(e, r);
+    }
+    add_all_leaving(e, r, &s, route != NULL && route->settings->type == ROUTE_LOCAL);
 }
 
 /* ---- for people ---- */
@@ -102,30 +177,15 @@ static void put_lane(const struct explanation *e, const struct explain_rcpt *r, 
     buf_put(out, STR(": fair-by)\n"));
 }
 
-static bool is_of_host(unsigned variable)
-{
-    static const char *const names[] = {"mx", "remote_ip", "local_ip"};
-
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        if (str_eq(str_of(variable_name(variable)), str_of(names[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The value of the key `at`; false: it is not known without the host. */
+/* The value of the key `at`; false: it is not known here. */
 static bool key_value(const struct explain_limit *l, uint32_t at, struct str *ret)
 {
     struct str rest = l->values;
 
-    if (!l->is_host_known && (l->values.len == 0 || is_of_host(l->limiter->by.keys[at]))) {
-        return false;
-    }
     for (uint32_t i = 0; i <= at; i++) {
         str_cut(&rest, '\0', ret);
     }
-    return true;
+    return (l->unknown >> at & 1) == 0;
 }
 
 static void put_rate(const struct limiter_settings *s, struct buf *out)
@@ -136,12 +196,10 @@ static void put_rate(const struct limiter_settings *s, struct buf *out)
 
 static void put_limit(const struct explain_limit *l, struct buf *out)
 {
-    const struct plan_limiter *limiter = l->limiter;
-    const struct limiter_settings *set = limiter->settings;
-    const char *what = limiter->class == LIMITER_HOSTS ? "connections" : "messages";
+    const struct limiter_settings *set = l->settings;
 
-    buf_printf(out, "  limit: %.*s  (", STR_ARG(limiter->name));
-    explain_place(limiter->at, out);
+    buf_printf(out, "  limit%s: %.*s  (", l->arrives ? " on arrival" : "", STR_ARG(l->name));
+    explain_place(l->at, out);
     buf_put(out, STR(": "));
     if (set->rate.count > 0) {
         buf_put(out, STR("rate "));
@@ -150,19 +208,18 @@ static void put_limit(const struct explain_limit *l, struct buf *out)
     if (set->concurrency > 0) {
         buf_printf(out, "%sconcurrency %u", set->rate.count > 0 ? ", " : "", set->concurrency);
     }
-    buf_printf(out, "; counts %s", what);
-    for (uint32_t i = 0; i < limiter->by.key_count; i++) {
-        const char *name = variable_name(limiter->by.keys[i]);
-        struct str value;
+    buf_printf(out, "; counts %s", l->counts);
+    for (uint32_t i = 0; i < set->key.count; i++) {
+        struct str name = set->key.items[i], value;
 
         if (key_value(l, i, &value)) {
-            buf_printf(out, "%s%s ", i == 0 ? " of " : ", ", name);
+            buf_printf(out, "%s%.*s ", i == 0 ? " of " : ", ", STR_ARG(name));
             show_text(value, out);
         } else {
-            buf_printf(out, "%seach %s", i == 0 ? " of " : ", ", name);
+            buf_printf(out, "%seach %.*s", i == 0 ? " of " : ", ", STR_ARG(name));
         }
     }
-    if (!l->is_host_known && reads_host(limiter)) {
+    if (l->is_open) {
         buf_put(out, STR("; if its match holds for the host, --mx, --remote-ip"));
     }
     buf_put(out, STR(")\n"));
@@ -178,13 +235,10 @@ void explain_share_text(const struct explanation *e, const struct explain_rcpt *
         put_limit(&r->limits[i], out);
     }
     if (r->limit_count == 0) {
-        buf_put(out, STR("  limit: no queue.limiter.outbound counts it\n"));
+        buf_put(out, STR("  limit: none counts it\n"));
     }
-    if (r->left_out != NULL) {
-        buf_printf(out, "    %.*s is left out: its match gives no value (",
-                   STR_ARG(r->left_out->name));
-        explain_place(r->left_out->at, out);
-        buf_put(out, STR(")\n"));
+    if (r->left_out.len > 0) {
+        buf_printf(out, "    %.*s is left out: its match gives no value\n", STR_ARG(r->left_out));
     }
 }
 
@@ -217,32 +271,33 @@ static void json_lane(const struct explanation *e, const struct explain_rcpt *r,
 
 static void json_limit(const struct explain_limit *l, struct buf *out)
 {
-    const struct plan_limiter *limiter = l->limiter;
     struct buf rate BUF_LOCAL = {0};
 
     json_next(out);
     buf_byte(out, '{');
-    json_text(out, "name", limiter->name);
-    json_at(out, "at", limiter->at);
-    json_text(out, "counts",
-              limiter->class == LIMITER_HOSTS ? STR("connections") : STR("messages"));
-    if (limiter->settings->rate.count > 0) {
-        put_rate(limiter->settings, &rate);
+    json_text(out, "name", l->name);
+    json_text(out, "way", l->arrives ? STR("inbound") : STR("outbound"));
+    json_at(out, "at", l->at);
+    json_text(out, "counts", str_of(l->counts));
+    if (l->settings->rate.count > 0) {
+        put_rate(l->settings, &rate);
     }
     json_text_if(out, "rate", buf_str(&rate));
-    if (limiter->settings->concurrency > 0) {
-        json_number(out, "concurrency", limiter->settings->concurrency);
+    if (l->settings->concurrency > 0) {
+        json_number(out, "concurrency", l->settings->concurrency);
     }
-    json_bool(out, "needs_host", !l->is_host_known);
+    json_bool(out, "needs_host", l->is_open || l->unknown > 0);
     json_key(out, "key");
     buf_byte(out, '{');
-    for (uint32_t i = 0; i < limiter->by.key_count; i++) {
+    for (uint32_t i = 0; i < l->settings->key.count; i++) {
         struct str value;
+        char name[NAME_BYTES_MAX + 1];
 
+        (void)snprintf(name, sizeof name, "%.*s", STR_ARG(l->settings->key.items[i]));
         if (key_value(l, i, &value)) {
-            json_text(out, variable_name(limiter->by.keys[i]), value);
+            json_text(out, name, value);
         } else {
-            json_key(out, variable_name(limiter->by.keys[i]));
+            json_key(out, name);
             buf_put(out, STR("null"));
         }
     }
@@ -258,7 +313,5 @@ void explain_share_json(const struct explanation *e, const struct explain_rcpt *
         json_limit(&r->limits[i], out);
     }
     buf_byte(out, ']');
-    if (r->left_out != NULL) {
-        json_text(out, "limiter_left_out", r->left_out->name);
-    }
+    json_text_if(out, "limiter_left_out", r->left_out);
 }

@@ -144,7 +144,10 @@ SHARED = {
             "host": {"key": ["mx"], "concurrency": 5},
             "far": {"match": "mx == 'far.example'", "rate": "1/1h"},
             "others": {"match": "sender_domain == 'other.example'", "rate": "1/1h"},
-            "off": {"enable": False, "rate": "1/1h"}}},
+            "off": {"enable": False, "rate": "1/1h"}},
+            "inbound": {"client": {"key": ["remote_ip"], "concurrency": 9},
+                        "pair": {"match": "helo_domain != 'inside.example'", "key": ["sender_domain", "rcpt"],
+                                 "rate": "25/1h"}}},
     },
 }
 
@@ -156,7 +159,10 @@ def test_lane_and_limits_are_told_with_their_lines(yard):
     assert (to["lane"]["queue"], to["lane"]["name"], to["lane"]["weight"]) == ("remote", "large.example", 4)
     assert "fair-by" in line_of(yard, to["lane"]["fair_by"])
     limits = {each["name"]: each for each in to["limits"]}
-    assert list(limits) == ["tenant", "host", "far"]
+    assert list(limits) == ["client", "pair", "tenant", "host", "far"]
+    assert limits["client"]["key"] == {"remote_ip": None} and limits["client"]["counts"] == "sessions"
+    assert limits["pair"]["key"] == {"sender_domain": "large.example", "rcpt": "x@c.example"}
+    assert (limits["pair"]["way"], limits["tenant"]["way"]) == ("inbound", "outbound")
     assert limits["tenant"]["key"] == {"sender_domain": "large.example", "rcpt_domain": "c.example"}
     assert (limits["tenant"]["rate"], limits["tenant"]["counts"]) == ("20/1m", "messages")
     assert "tenant" in line_of(yard, limits["tenant"]["at"], 1)
@@ -169,12 +175,17 @@ def test_lane_and_limits_are_told_with_their_lines(yard):
     assert "rate 20/1m; counts messages of sender_domain large.example, rcpt_domain c.example" in shown
     assert "concurrency 5; counts connections of each mx" in shown
 
-    near = explained(yard, *words, "--mx", "near.example")["recipients"][0]
-    assert [(each["name"], each["needs_host"]) for each in near["limits"]] == [("tenant", False), ("host", False)]
-    assert near["limits"][1]["key"] == {"mx": "near.example"}
-    local = yard.with_config("explain", "--from", "a@large.example", "--to", "bob@example.org")
+    near = explained(yard, *words, "--mx", "near.example", "--client-ip", "2001:db8::1:1", "--helo",
+                     "inside.example")["recipients"][0]["limits"]
+    assert [(each["name"], each["needs_host"]) for each in near] == [
+        ("client", False), ("tenant", False), ("host", False)]
+    assert near[0]["key"] == {"remote_ip": "2001:db8::"}
+    assert near[2]["key"] == {"mx": "near.example"}
+    ours = explained(yard, "--from", "<>", "--source", "dsn", "--to", "x@c.example")["recipients"][0]
+    assert {each["way"] for each in ours["limits"]} == {"outbound"}
+    local = yard.with_config("explain", "--from", "<>", "--source", "dsn", "--to", "bob@example.org")
     assert "lane: the one that queue local has for all" in local.stdout
-    assert "no queue.limiter.outbound counts it" in local.stdout
+    assert "none counts it" in local.stdout
 
 
 def test_rules_ask_for_local_addresses_and_digests(yard):
