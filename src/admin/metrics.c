@@ -143,6 +143,28 @@ static struct err put_limiters(struct buf *out, struct admin *ad, struct arena *
     return e;
 }
 
+static const struct metric quota_rows[] = {
+    {"quota_messages", "gauge", "what waits and counts against the quota, all its keys together",
+     offsetof(struct quota_sum, messages)},
+    {"quota_bytes", "gauge", "the bytes of that", offsetof(struct quota_sum, bytes)},
+    {"quota_keys", "gauge", "values of its key that are in use", offsetof(struct quota_sum, keys)},
+    {"quota_refused_total", "counter", "messages that it had no room for",
+     offsetof(struct quota_sum, refused)},
+};
+
+static void put_quotas(struct buf *out, const struct quota_sum *sums, uint32_t count)
+{
+    for (size_t i = 0; i < COUNT_OF(quota_rows) && count > 0; i++) {
+        metrics_head(out, quota_rows[i].name, quota_rows[i].type, quota_rows[i].help);
+        for (uint32_t k = 0; k < count; k++) {
+            const uint64_t *at = (const void *)((const char *)&sums[k] + quota_rows[i].offset);
+
+            buf_printf(out, "postyard_%s{quota=\"%.*s\"} %llu\n", quota_rows[i].name,
+                       STR_ARG(sums[k].rule), (unsigned long long)*at);
+        }
+    }
+}
+
 static void put_events(struct buf *out, const struct admin *ad)
 {
     metrics_head(out, "events_total", "counter", "events of each kind");
@@ -180,7 +202,8 @@ void admin_metrics(const struct http_request *r, struct http_answer *answer, str
     struct queue_counts counts;
     struct store_counts store;
     struct queue_depth *depths;
-    uint32_t depth_count;
+    struct quota_sum *quotas;
+    uint32_t depth_count, quota_count;
     struct err e;
 
     if (ad == NULL) {
@@ -189,6 +212,9 @@ void admin_metrics(const struct http_request *r, struct http_answer *answer, str
     e = queue_count(ad->options.queue, &counts, by);
     if (e.code == OK) {
         e = queue_each(ad->options.queue, r->arena, &depths, &depth_count, by);
+    }
+    if (e.code == OK) {
+        e = queue_quotas(ad->options.queue, r->arena, &quotas, &quota_count, by);
     }
     if (e.code != OK) {
         http_answer_error(answer, 503, str_of(err_text(e.code)));
@@ -200,6 +226,7 @@ void admin_metrics(const struct http_request *r, struct http_answer *answer, str
     put_depths(&answer->body, depths, depth_count);
     put_table(&answer->body, store_rows, COUNT_OF(store_rows), &store);
     (void)put_limiters(&answer->body, ad, r->arena, by);
+    put_quotas(&answer->body, quotas, quota_count);
     if (ad->options.lookups != NULL) {
         struct lookup_counts lookups = lookup_counts(ad->options.lookups);
 

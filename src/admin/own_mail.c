@@ -179,7 +179,7 @@ static void accept(struct own_mail *o, struct when by)
     e = queue_accept(q, plan, o->parcel, rest, NULL, 0, by);
     plan_give(plan);
     if (e.code != OK) {
-        refuse(o, e.code == ERR_FULL ? 507 : 503, err_text(e.code));
+        refuse(o, e.code == ERR_FULL || e.code == ERR_QUOTA ? 507 : 503, err_text(e.code));
         return;
     }
     event_raise(&ev_own_mail, f_message(m->id), f_sender(m->sender), f_recipients(m->to_count),

@@ -358,7 +358,9 @@ void intake_store(struct intake *t, const struct content *content, bool submissi
     } else if (e.code == ERR_CANCELLED) {
         answer_fixed(ret, ANSWER_STOPPING);
     } else {
-        answer_fixed(ret, e.code == ERR_FULL ? ANSWER_NO_ROOM : ANSWER_STORE_FAILED);
+        answer_fixed(ret, e.code == ERR_FULL    ? ANSWER_NO_ROOM
+                          : e.code == ERR_QUOTA ? ANSWER_QUOTA
+                                                : ANSWER_STORE_FAILED);
     }
 }
 

@@ -205,28 +205,44 @@ static bool has_limits(const struct session *s)
     return s->policy->plan != NULL && s->policy->plan->visitor_limiter_count > 0;
 }
 
-bool visitor_connects(struct session *s, struct answer *ret, struct when by)
+static bool let_connect(struct session *s, struct answer *ret, struct when by)
 {
     struct visitor v = {.sender = STR_EMPTY, .rcpt = STR_EMPTY};
 
-    return !has_limits(s) || let(s, VISITOR_CLIENTS, &v, ret, by);
+    return let(s, VISITOR_CLIENTS, &v, ret, by);
+}
+
+bool visitor_connects(struct session *s, struct answer *ret, struct when by)
+{
+    return !has_limits(s) || let_connect(s, ret, by);
+}
+
+static bool let_send(struct session *s, const struct mail_args *mail, struct answer *ret,
+                     struct when by)
+{
+    struct visitor v = {
+        .sender = mail->from.address, .rcpt = STR_EMPTY, .priority = mail->priority};
+
+    return let(s, VISITOR_SENDERS, &v, ret, by);
 }
 
 bool visitor_sends(struct session *s, const struct mail_args *mail, struct answer *ret,
                    struct when by)
 {
-    struct visitor v = {
-        .sender = mail->from.address, .rcpt = STR_EMPTY, .priority = mail->priority};
-
-    return !has_limits(s) || let(s, VISITOR_SENDERS, &v, ret, by);
+    return !has_limits(s) || let_send(s, mail, ret, by);
 }
 
-bool visitor_names(struct session *s, struct str rcpt, struct answer *ret, struct when by)
+static bool let_name(struct session *s, struct str rcpt, struct answer *ret, struct when by)
 {
     const struct message *m = &s->intake.parcel->message;
     struct visitor v = {.sender = m->sender, .rcpt = rcpt, .priority = m->priority};
 
-    return !has_limits(s) || let(s, VISITOR_RECIPIENTS, &v, ret, by);
+    return let(s, VISITOR_RECIPIENTS, &v, ret, by);
+}
+
+bool visitor_names(struct session *s, struct str rcpt, struct answer *ret, struct when by)
+{
+    return !has_limits(s) || let_name(s, rcpt, ret, by);
 }
 
 /* ---- the plan ---- */

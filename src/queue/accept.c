@@ -15,6 +15,7 @@ struct arrival {
     struct queue *queue;
     struct parcel *parcel; /* one reference; the specs' texts live in it too */
     struct job_spec *specs;
+    struct plan *quota_plan; /* under which its quotas were asked; NULL: it had none */
     uint32_t count;
 };
 
@@ -30,22 +31,30 @@ const struct asker *queue_asker(const struct queue *q)
     return q->asker;
 }
 
+bool is_news(struct queue *q, struct str what, int64_t ms)
+{
+    uint64_t name = str_hash(what, 0);
+    struct fallback_note *n = &q->fallbacks[name % FALLBACK_NOTES];
+    struct when now = clock_now();
+
+    if (n->name == name && n->until_ns > now.ns) {
+        return false;
+    }
+    n->name = name;
+    n->until_ns = now.ns + ms * NS_PER_MS;
+    return true;
+}
+
 void queue_schedule_fallback(struct queue *q, uint64_t message, struct str recipient,
                              const struct decision *d)
 {
     struct arena a ARENA_LOCAL = {0};
     struct str place = decision_place(d, &a);
-    uint64_t name = str_hash(d->wanted.len > 0 ? d->wanted : place, 0);
-    struct fallback_note *n = &q->fallbacks[name % FALLBACK_NOTES];
-    struct when now = clock_now();
 
-    if (n->name == name && n->until_ns > now.ns) {
-        return;
+    if (is_news(q, d->wanted.len > 0 ? d->wanted : place, FALLBACK_TOLD_MS)) {
+        event_raise(&ev_schedule_fallback, f_message(message), f_rcpt(recipient), f_name(d->wanted),
+                    f_text(d->why), f_rule(place));
     }
-    n->name = name;
-    n->until_ns = now.ns + FALLBACK_TOLD_MS * NS_PER_MS;
-    event_raise(&ev_schedule_fallback, f_message(message), f_rcpt(recipient), f_name(d->wanted),
-                f_text(d->why), f_rule(place));
 }
 
 /* Where a recipient starts: its schedule, and its route as a hint. The answers of look-ups are
@@ -103,6 +112,9 @@ static void arrived_here(struct post *p)
     struct queue *q = v->queue;
 
     q->counts.accepted++;
+    if (q->quotas != NULL && v->quota_plan != q->plan) {
+        quotas_count(q, &v->parcel->message);
+    }
     for (uint32_t i = 0; i < v->count; i++) {
         struct job *j = job_new(q, v->parcel->message.id, &v->specs[i]);
 
@@ -113,8 +125,33 @@ static void arrived_here(struct post *p)
         job_place(q, j);
         pump(q, q->vqueues[j->queue]);
     }
+    plan_give(v->quota_plan);
     parcel_drop(v->parcel);
     mem_free(v);
+}
+
+/* Its quotas are asked, and give back what the store does not take. */
+static struct err commit(struct queue *q, struct plan *plan, struct store_commit *c,
+                         struct plan **quota_plan, struct when by)
+{
+    const struct message *m = &c->messages[0]->message;
+    struct err e = ERR_OK;
+
+    if (plan->quota_count > 0) {
+        e = quotas_reserve(q, plan, m, quota_plan, by);
+    }
+    if (e.code != OK) {
+        if (c->bodies[0] != NULL) {
+            store_body_abandon(c->bodies[0]);
+        }
+        return e;
+    }
+    e = store_commit(q->store, c, by);
+    if (e.code != OK && *quota_plan != NULL) {
+        quotas_cancel(q, m->id);
+        plan_give(*quota_plan);
+    }
+    return e;
 }
 
 struct err queue_accept(struct queue *q, struct plan *plan, struct parcel *p,
@@ -147,7 +184,7 @@ struct err queue_accept(struct queue *q, struct plan *plan, struct parcel *p,
     v->queue = q;
     v->count = job_group(m, NULL, 0, &p->arena, &v->specs);
     parcel_settle(p);
-    e = store_commit(q->store, &c, by);
+    e = commit(q, plan, &c, &v->quota_plan, by);
     if (e.code != OK) {
         mem_free(v);
         return e;

@@ -65,6 +65,11 @@ struct fallback_note {
     _Atomic int64_t until_ns;
 };
 
+struct ended {
+    uint64_t message;
+    uint32_t index;
+};
+
 struct queue {
     struct loop *home;
     struct store *store;
@@ -92,7 +97,13 @@ struct queue {
     struct heap rate_timers; /* of virtual queues */
     struct limits *limits;   /* those that the plan names */
     struct map limited;      /* jobs that wait for them, or were called (limited.c) */
-    uint64_t cached_bytes;   /* of parcels that jobs keep */
+    struct quotas *quotas;   /* NULL: the plan has none (quotas.c) */
+    uint64_t quota_version;  /* rises when other mail is counted, or by other values */
+    bool recount;            /* what is stored is to be counted again */
+    bool is_recounting;      /* a fiber does it */
+    struct ended *ended;     /* recipients that ended since it read its batch */
+    uint32_t ended_count;
+    uint64_t cached_bytes; /* of parcels that jobs keep */
     struct queue_counts counts;
     uint32_t busy; /* works, slots, commits and reports that are out */
     bool loaded, serving, stopping;
@@ -101,7 +112,7 @@ struct queue {
     struct err load_result;
     uint64_t load_upto;   /* the greatest id that was stored at the start */
     uint64_t load_at;     /* up to this id all is in memory */
-    struct group loads;   /* the one fiber that loads */
+    struct group loads;   /* the fiber that loads, and the one that counts again */
     struct fiber *server; /* queue_serve */
     struct post *readers; /* who waits for the end of loading */
     struct group repairs; /* of commits that failed */
@@ -232,6 +243,24 @@ void limits_call(struct queue *q); /* those whose turn has come */
 enum wait_reason limited_reason(const struct queue *q, const struct job *j);
 void limited_note(const struct queue *q, const struct job *j, struct arena *a,
                   struct job_note *ret); /* since when, until when, and at which limit */
+
+/* quotas.c */
+void quotas_use_plan(struct queue *q, const struct plan *plan); /* before q->plan is that */
+/* Before the commit, on the caller's loop: ERR_QUOTA, or all that counts the message has room, and
+ * that is used. *ret: the plan it was counted under, a reference; left alone when that has none. */
+struct err quotas_reserve(struct queue *q, struct plan *plan, const struct message *m,
+                          struct plan **ret, struct when by);
+void quotas_cancel(struct queue *q, uint64_t message); /* likewise: it was not stored */
+/* With q->quotas: counts what is stored, whether there is room or not. */
+void quotas_count(struct queue *q, const struct message *m);
+/* Recipients have ended, if these results say so; the message has, if it has no job any more. */
+void quotas_recorded(struct queue *q, uint64_t message, const uint32_t *to,
+                     const struct rcpt_state *results, uint32_t count);
+void quotas_over(struct queue *q, uint64_t message);
+void quotas_recount(struct queue *q); /* if need be, and now is the time */
+
+/* accept.c: whether this was not told for so long; from any loop. */
+bool is_news(struct queue *q, struct str what, int64_t ms);
 
 /* ask.c: runs fn on the queue's loop while the caller waits. */
 struct err queue_call(struct queue *q, void (*fn)(struct queue *, void *), void *ctx,

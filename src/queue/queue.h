@@ -18,6 +18,7 @@
 
 #include "config/setting.h"
 #include "limit/limits.h"
+#include "limit/quota.h"
 #include "mail/envelope.h"
 #include "runtime/loop.h"
 #include "store/store.h"
@@ -133,8 +134,8 @@ void queue_use_asker(struct queue *q, const struct asker *asker);
  * true by now: source, size), with look-ups for ACCEPT_LOOKUPS_MS at most, after which they count
  * as failed (PY-46); fills the states, commits message and `changes` in one batch, and
  * puts the jobs into memory. OK means: on stable storage (P1). p->message.id was given by
- * store_new_id. Takes neither the caller's reference of p nor that of plan; takes `body` (may be
- * NULL). */
+ * store_new_id. ERR_QUOTA: one of its quotas has no room. Takes neither the caller's reference of p
+ * nor that of plan; takes `body` (may be NULL). */
 struct err queue_accept(struct queue *q, struct plan *plan, struct parcel *p,
                         struct store_body *body, const struct store_change *changes,
                         uint32_t change_count, struct when by);
@@ -231,6 +232,13 @@ struct err queue_pause(struct queue *q, const struct pause *p, struct when by);
 struct err queue_resume(struct queue *q, struct str name, struct when by);
 /* Those of now; one reference, NULL when there is none. */
 struct pauses *queue_pauses(struct queue *q, struct when by);
+
+/* What is used of each quota, into `a`; and each key of them, by `fn`, which runs on the queue's
+ * loop, is short, and neither suspends nor calls the queue. */
+struct err queue_quotas(struct queue *q, struct arena *a, struct quota_sum **ret, uint32_t *count,
+                        struct when by);
+struct err queue_quota_visit(struct queue *q, void (*fn)(void *ctx, const struct quota_use *use),
+                             void *ctx, struct when by);
 
 /* How often each limiter of leaving mail has kept some back, into `a`. */
 struct err queue_refusals(struct queue *q, struct arena *a, struct limit_count **ret,

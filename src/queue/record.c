@@ -229,11 +229,13 @@ static void finish(struct record *r)
         }
         owed = owed || r->results[i].owed != OWED_NONE;
     }
+    quotas_recorded(q, r->message, r->to, r->results, r->to_count);
     if (r->part != NULL) {
         finish_part(r->job, r->part);
     } else {
         finish_job(q, r->job);
     }
+    quotas_over(q, r->message);
     if (owed) {
         owe(q, r->message);
     }

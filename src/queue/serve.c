@@ -43,9 +43,11 @@ struct new_plan {
 
 static void use_plan(struct queue *q, struct plan *plan)
 {
+    quotas_use_plan(q, plan);
     plan_give(q->plan);
     q->plan = plan;
     limits_use_plan(q);
+    quotas_recount(q);
     for (uint16_t i = 0; i < q->vqueue_count; i++) {
         vqueue_orphan(q->vqueues[i]);
     }
@@ -104,6 +106,9 @@ static uint32_t load_message(struct queue *q, const struct message *m, struct ar
     }
     if (owed) {
         owe(q, m->id);
+    }
+    if (q->quotas != NULL) {
+        quotas_count(q, m);
     }
     return count;
 }
@@ -202,6 +207,7 @@ static void load_run(void *queue)
         fiber_cancel(q->server); /* half a queue is none */
     }
     answer_readers(q);
+    quotas_recount(q); /* others came meanwhile */
 }
 
 struct err queue_ready(struct queue *q, struct when by)
@@ -390,6 +396,7 @@ static void serve_timers(struct queue *q)
             watch(q);
             relax_shares(q);
             pump_all(q); /* the store may have room again */
+            quotas_recount(q);
             ticked = clock_now();
             tick = when_add(ticked, tick_ms(q) * NS_PER_MS);
         }
@@ -405,7 +412,7 @@ static void serve_timers(struct queue *q)
 void queue_serve(struct queue *q)
 {
     group_init(&q->repairs, "repairs", 0);
-    group_init(&q->loads, "loading", 1);
+    group_init(&q->loads, "loading", 2);
     q->server = fiber_self();
     q->load_result = store_ready(q->store, WHEN_NEVER);
     if (q->load_result.code == OK) {
@@ -473,6 +480,8 @@ void queue_free(struct queue *q)
     heap_done(&q->rate_timers);
     map_done(&q->limited);
     limits_free(q->limits);
+    quotas_free(q->quotas);
+    mem_free(q->ended);
     plan_give(q->plan);
     mem_free(q);
 }

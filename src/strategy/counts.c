@@ -1,5 +1,5 @@
 /*
- * counts: by what limiters count: the words of `key`, and the expression `match`.
+ * counts: by what limiters and quotas count: the words of `key`, and the expression `match`.
  *
  * Both are read where nobody can wait for a look-up, so match offers none.
  */

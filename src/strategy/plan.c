@@ -285,6 +285,7 @@ struct plan *strategy_compile(struct config *cfg, const struct strategy_services
     add_tls(p);
     plan_add_limiters(p);
     plan_add_visitor_limiters(p);
+    plan_add_quotas(p);
     for (unsigned i = 0; i < STRATEGY_COUNT; i++) {
         check_named(p, &p->lists[i]);
         map_done(&p->lists[i].named);

@@ -45,6 +45,7 @@ void plan_add_routes(struct plan_full *p);
 void plan_add_connections(struct plan_full *p);
 void plan_add_limiters(struct plan_full *p);         /* limiters.c */
 void plan_add_visitor_limiters(struct plan_full *p); /* visitors.c */
+void plan_add_quotas(struct plan_full *p);           /* quotas.c */
 /* The fault "limits nothing", if so. */
 void plan_check_limits(struct plan_full *p, const struct setting_table *table, struct str name,
                        struct position at, const struct limiter_settings *set);
@@ -60,7 +61,7 @@ void plan_compile_fairness(struct plan_full *p, struct plan_queue *q);
 const struct program *plan_compile_expression(struct plan_full *p, const struct expr_scope *scope,
                                               const struct expression *e, enum expr_wants wants,
                                               int *groups);
-/* counts.c: the words of `key` that a kind of limiter knows, each with a class of its own;
+/* counts.c: the words of `key` that a kind of limiter or quota knows, each with a class of its own;
  * `mail`: whose. */
 struct count_word {
     const char *name;

@@ -93,6 +93,14 @@ static const struct setting visitor_limiter_rows[] = {
 };
 #undef SETTINGS_OF
 
+#define SETTINGS_OF struct quota_settings
+static const struct setting quota_rows[] = {
+#define SECTION_QUOTA
+#include "strategy/settings.def"
+#undef SECTION_QUOTA
+};
+#undef SETTINGS_OF
+
 #define SETTINGS_OF struct strategy_settings
 static const struct setting strategy_rows[] = {
 #define SECTION_STRATEGY
@@ -198,6 +206,18 @@ const struct setting_table visitor_limiter_table = {
     .rows = visitor_limiter_rows,
     .row_count = COUNT_OF(visitor_limiter_rows),
     .size = sizeof(struct limiter_settings),
+};
+
+const struct setting_table quota_table = {
+    .key = "queue.quota",
+    .kind = TABLE_NAMED,
+    .prose =
+        "How much mail may wait. A message that one of its quotas has no room for is put off at "
+        "the end of data (452 4.3.1); what was let in counts until it has ended, over restarts "
+        "too. Reports are not counted.",
+    .rows = quota_rows,
+    .row_count = COUNT_OF(quota_rows),
+    .size = sizeof(struct quota_settings),
 };
 
 const struct setting_table strategy_table = {

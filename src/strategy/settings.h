@@ -101,9 +101,17 @@ struct limiter_settings { /* queue.limiter.outbound.NAME, queue.limiter.inbound.
     struct str description;
 };
 
+struct quota_settings { /* queue.quota.NAME */
+    bool enable;
+    struct expression match; /* empty: always (PY-24) */
+    struct str_list key;
+    uint64_t messages_max, bytes_max; /* 0: not given */
+    struct str description;
+};
+
 struct strategy_settings { /* queue.strategy */
     struct rules schedule, route, connection, tls;
 };
 
 extern const struct setting_table virtual_table, schedule_table, route_table, connection_table,
-    source_ip_table, tls_table, strategy_table, limiter_table, visitor_limiter_table;
+    source_ip_table, tls_table, strategy_table, limiter_table, visitor_limiter_table, quota_table;

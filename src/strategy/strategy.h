@@ -121,6 +121,18 @@ struct plan_visitor_limiter {
         is_once; /* it counts a domain once in a transaction, whatever it has of recipients there */
 };
 
+/* For whom a quota holds what counts: the whole message, the recipients of a domain, a recipient.
+ */
+enum quota_class { QUOTA_SENDERS, QUOTA_DOMAINS, QUOTA_RECIPIENTS };
+
+struct plan_quota {
+    struct str name;
+    const struct quota_settings *settings;
+    struct position at;
+    enum quota_class class;
+    struct plan_count by;
+};
+
 struct plan_list;   /* the compiled rules of one strategy */
 struct plan_choice; /* the compiled rules of one value */
 
@@ -138,6 +150,8 @@ struct plan {
     uint32_t host_limiter_count;                   /* of those, how many count connections */
     struct plan_visitor_limiter *visitor_limiters; /* of arriving mail: visitors.h */
     uint32_t visitor_limiter_count;
+    struct plan_quota *quotas;
+    uint32_t quota_count;
     struct plan_list *lists; /* STRATEGY_COUNT of them */
     const struct strategy_services *services;
 };
@@ -247,6 +261,14 @@ struct limit_use {
 uint32_t decide_limits(const struct plan *p, enum limiter_class c, const struct subject *s,
                        bool is_local, struct arena *a, struct limit_use *ret,
                        const struct plan_limiter **failed);
+
+/* Whether a quota counts this recipient (class senders: its message), and by which values. What it
+ * reads never changes, so that the answer is the same at any time. *failed: its match gave no
+ * value, and so it does not. */
+bool decide_quota(const struct plan *p, const struct plan_quota *quota, const struct subject *s,
+                  struct arena *a, struct str *values, bool *failed);
+/* Whether the quotas of both count the same mail by the same values, whatever they allow of it. */
+bool plan_same_quotas(const struct plan *p, const struct plan *other);
 
 /* "mx example.org" for an mx route, else the name of the route: for fairness, limits and rest. */
 struct str plan_site(const struct plan_route *r, struct str recipient, struct arena *a);

@@ -280,7 +280,7 @@ static void keys_are_known_or_refused(void **state)
         {"yard: { tls: 5 }", "yard.tls must be a map of keys, not a text", NULL},
         {"yard: { crane: 5 }", "yard.crane is not offered by this version (cranes come", NULL},
         {"dkim: []", "dkim is not offered by this version", NULL},
-        {"queue: { quota: {} }", "queue.quota is not offered by this version", NULL},
+        {"queue: { throttle: {} }", "queue.throttle is an old name", "queue.limiter.outbound"},
         {"signals: [ { lamp: x } ]", "name is required", NULL},
         {"signals: [ { name: a }, { name: a } ]", "\"a\" is declared twice", NULL},
         {"signals: { name: a }", "signals must be a list", NULL},

@@ -131,16 +131,17 @@ static void yard_content(const struct yard *y, struct buf *out)
     }
 }
 
-static uint64_t yard_send(struct yard *y, const char *from, const char *to)
+/* The answer of the door; *ret: its id. */
+static struct err yard_try(struct yard *y, const char *from, const char *to, uint64_t *ret)
 {
     struct parcel *p = parcel_new();
     struct store_body *rest_of_it = NULL;
     struct buf content BUF_LOCAL = {0};
     struct message *m = &p->message;
     struct str rest = str_of(to), one;
-    uint64_t id = store_new_id(y->store);
+    struct err e;
 
-    m->id = id;
+    m->id = *ret = store_new_id(y->store);
     m->arrived = clock_date();
     m->is_trusted = true;
     m->sender = arena_dup(&p->arena, str_of(from));
@@ -171,8 +172,16 @@ static uint64_t yard_send(struct yard *y, const char *from, const char *to)
     }
     m->size = content.len;
     m->header_bytes = (uint32_t)str_find_str(buf_str(&p->head), STR("\r\n\r\n")) + 4;
-    must(queue_accept(y->queue, y->plan, p, rest_of_it, NULL, 0, WHEN_NEVER).code == OK);
+    e = queue_accept(y->queue, y->plan, p, rest_of_it, NULL, 0, WHEN_NEVER);
     parcel_drop(p);
+    return e;
+}
+
+static uint64_t yard_send(struct yard *y, const char *from, const char *to)
+{
+    uint64_t id;
+
+    must(yard_try(y, from, to, &id).code == OK);
     return id;
 }
 
@@ -217,8 +226,8 @@ static struct tls_trust *yard_trust(void)
 static struct plan *yard_plan(const char *text)
 {
     static const struct setting_table *const tables[] = {
-        &virtual_table, &schedule_table, &route_table,   &connection_table,     &source_ip_table,
-        &tls_table,     &strategy_table, &limiter_table, &visitor_limiter_table};
+        &virtual_table, &schedule_table, &route_table,   &connection_table,      &source_ip_table,
+        &tls_table,     &strategy_table, &limiter_table, &visitor_limiter_table, &quota_table};
     static struct strategy_services services = {.expr = {.is_local_domain = yard_is_local},
                                                 .has_local_domains = true,
                                                 .hostname = STR_INIT("mx.here.example")};
