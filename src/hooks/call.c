@@ -81,6 +81,7 @@ void *hook_compile(const struct hook_settings *s, const struct chain_source *sou
     h->settings = s;
     h->dialect = &hook_classic;
     h->terms.stages = filter_stages(&s->stages);
+    h->terms.as_stalwart = s->classic_strict;
     h->response_max = response_max(s, source->message_bytes_max);
     h->terms.answer_bytes_max = h->response_max;
     if (fetch_target_parse(s->url, a, &h->target, &why).code != OK) {

@@ -93,20 +93,22 @@ static void put_client(const struct hook_view *v, struct buf *out)
     buf_byte(out, '}');
 }
 
-static void put_tls(const struct hook_tls *t, struct buf *out)
+static void put_tls(const struct hook_tls *t, bool is_least, struct buf *out)
 {
     put_object(out, "tls");
     put_member(out, "version", t->version);
     put_member(out, "cipher", t->cipher);
-    if (t->bits > 0) {
-        put_number(out, "cipherBits", t->bits);
+    if (!is_least) {
+        if (t->bits > 0) {
+            put_number(out, "cipherBits", t->bits);
+        }
+        put_member_if(out, "certIssuer", t->cert_issuer);
+        put_member_if(out, "certSubject", t->cert_subject);
     }
-    put_member_if(out, "certIssuer", t->cert_issuer);
-    put_member_if(out, "certSubject", t->cert_subject);
     buf_byte(out, '}');
 }
 
-static void put_context(const struct hook_view *v, struct buf *out)
+static void put_context(const struct hook_view *v, bool is_least, struct buf *out)
 {
     char ip[ADDR_BYTES];
 
@@ -116,11 +118,11 @@ static void put_context(const struct hook_view *v, struct buf *out)
     if (v->login.len > 0) {
         put_object(out, "sasl");
         put_member(out, "login", v->login);
-        put_member_if(out, "method", v->login_method);
+        put_member_if(out, "method", is_least ? STR_EMPTY : v->login_method);
         buf_byte(out, '}');
     }
     if (v->tls.active) {
-        put_tls(&v->tls, out);
+        put_tls(&v->tls, is_least, out);
     }
     put_object(out, "server");
     put_member(out, "name", STR("Postyard " POSTYARD_VERSION));
@@ -168,18 +170,20 @@ static void put_address(struct str address, const struct hook_params *params, st
     buf_byte(out, '}');
 }
 
-static void put_envelope(const struct hook_view *v, struct arena *a, struct buf *out)
+static void put_envelope(const struct hook_view *v, bool is_least, struct arena *a, struct buf *out)
 {
+    static const struct hook_params none = {0};
+
     put_object(out, "envelope");
     put_key(out, "from");
-    put_address(v->sender, &v->sender_params, a, out);
+    put_address(v->sender, is_least ? &none : &v->sender_params, a, out);
     put_key(out, "to");
     buf_byte(out, '[');
     for (uint32_t i = 0; i < v->to_count; i++) {
         if (i > 0) {
             buf_byte(out, ',');
         }
-        put_address(v->to[i].address, &v->to[i].params, a, out);
+        put_address(v->to[i].address, is_least ? &none : &v->to[i].params, a, out);
     }
     buf_put(out, STR("]}"));
 }
@@ -219,13 +223,12 @@ static void classic_encode(const struct hook_view *v, const struct hook_terms *t
 {
     struct buf *out = &ret->before;
 
-    (void)terms;
     must_not(hook_stage_is_outbound(v->stage));
     *ret = (struct hook_request){.content_type = "application/json"};
     buf_byte(out, '{');
-    put_context(v, out);
+    put_context(v, terms->as_stalwart, out);
     if (v->has_sender) {
-        put_envelope(v, a, out);
+        put_envelope(v, terms->as_stalwart, a, out);
     }
     if (v->stage == HOOK_DATA && v->has_message) {
         put_message(v, out);

@@ -40,7 +40,7 @@ struct hook_settings { /* hooks, each with a name */
     struct str tls_ca, tls_certificate, tls_key;
     bool tls_allow_invalid_certs;
     struct str_list allow;
-    bool shadow, allow_plain;
+    bool shadow, allow_plain, classic_strict;
     uint32_t breaker_failures;
     int64_t breaker_pause_ms;
     int64_t order;

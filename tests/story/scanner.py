@@ -12,13 +12,11 @@ held against docs/hooks-classic.schema.json.
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
-import jsonschema
+from hook_schema import validator
 from yard import PATIENCE
 
-SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "hooks-classic.schema.json"
-VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
+VALIDATOR = validator("classic", "request")
 ACCEPT = {"action": "accept"}
 
 

@@ -1,10 +1,8 @@
 """Classic hooks as their authors meet them: the scanners of docs/examples, and `postyard hook test`."""
 
-import http.server
 import json
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
@@ -13,6 +11,7 @@ import mixed
 from client import Client, sends_mail
 from hook_schema import answer_is_good, check_request
 from ports import free_port
+from scanner import Scanner
 from yard import PATIENCE, PROGRAM, TREE
 
 EXAMPLES = TREE / "docs" / "examples"
@@ -43,34 +42,8 @@ def example(request):
 
 @pytest.fixture
 def scanner():
-    """A scanner whose answers a test chooses; it keeps what it was asked."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            server.asked.append(check_request(body))
-            answer = server.answer if isinstance(server.answer, bytes) \
-                else json.dumps(server.answer).encode()
-            self.send_response(server.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *words):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.answer, server.status = [], {"action": "accept"}, 200
-    server.url = f"http://127.0.0.1:{server.server_port}/"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Scanner() as s:
+        yield s
 
 
 def hook_test(url, *words, message=MESSAGE, status=0):
@@ -129,13 +102,12 @@ def test_a_scanner_of_the_manual_beside_a_server(yard, host, example):
 def test_each_stage_is_asked_as_the_schema_says(scanner, stage):
     told = hook_test(scanner.url, "--stage", stage, "--login", "ann") if stage != "connect" \
         else hook_test(scanner.url, "--stage", stage)
-    [asked] = scanner.asked
-    assert asked["context"]["stage"] == stage
+    [_] = scanner.asked(stage)
     assert told["outcome"] == ["accept"]
 
 
 def test_changes_are_shown_line_by_line(scanner):
-    scanner.answer = {"action": "accept", "modifications": [
+    answer = {"action": "accept", "modifications": [
         {"type": "changeFrom", "value": "<>"},
         {"type": "addRecipient", "value": "dan@b.example", "parameters": {"NOTIFY": "NEVER"}},
         {"type": "deleteRecipient", "value": "cy@example.net"},
@@ -143,9 +115,10 @@ def test_changes_are_shown_line_by_line(scanner):
         {"type": "changeHeader", "index": 1, "name": "Subject", "value": "paid\r\n at last"},
         {"type": "addHeader", "name": "X-A", "value": "1"},
         {"type": "replaceContents", "value": "Please pay.\r\nLater.\r\n"}]}
+    scanner.says(data=answer)
     told = hook_test(scanner.url, "--from", "ann@a.example", "--to", "bo@example.net", "--to",
                      "Cy@example.net")
-    assert answer_is_good(json.dumps(scanner.answer))
+    assert answer_is_good(json.dumps(answer))
     assert told["changes"] == [
         "- MAIL FROM:<ann@a.example>",
         "+ MAIL FROM:<>",
@@ -162,23 +135,23 @@ def test_changes_are_shown_line_by_line(scanner):
     ]
 
 
-@pytest.mark.parametrize("answer,status,wrong", [
-    ({"action": "Accept"}, 200, "action is not accept, discard, reject or quarantine"),
-    ({"action": "accept"}, 500, "status 500 is no answer: it must be 200 or another 2xx"),
-    (b"accept", 200, "it is not JSON (byte 6)"),
+@pytest.mark.parametrize("answer,wrong", [
+    ({"action": "Accept"}, "action is not accept, discard, reject or quarantine"),
+    ((500, b"{}"), "status 500 is no answer: it must be 200 or another 2xx"),
+    ((200, b"accept"), "it is not JSON (byte 6)"),
     ({"action": "accept", "modifications": [
-        {"type": "addHeader", "name": "X-A", "value": "1\r\nBcc: eve@evil.example"}]}, 200,
+        {"type": "addHeader", "name": "X-A", "value": "1\r\nBcc: eve@evil.example"}]},
      "a header field is not one good field"),
-    ({"action": "accept", "modifications": [{"type": "addRcpt", "value": "a@b.example"}]}, 200,
+    ({"action": "accept", "modifications": [{"type": "addRcpt", "value": "a@b.example"}]},
      "a modification has an unknown type"),
 ])
-def test_what_is_wrong_with_an_answer_is_said(scanner, answer, status, wrong):
-    scanner.answer, scanner.status = answer, status
+def test_what_is_wrong_with_an_answer_is_said(scanner, answer, wrong):
+    scanner.says(data=answer)
     assert hook_test(scanner.url, status=1)["wrong"] == [wrong]
 
 
 def test_a_reply_that_does_not_fit_is_noted(scanner):
-    scanner.answer = {"action": "reject", "response": {"status": 250, "message": "fine"}}
+    scanner.says(data={"action": "reject", "response": {"status": 250, "message": "fine"}})
     assert hook_test(scanner.url)["outcome"] == [
         "reject: 503 5.5.3 Message rejected.",
         "note: a reply of 250 does not go with reject: it is left out"]

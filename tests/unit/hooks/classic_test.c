@@ -4,12 +4,12 @@
 #include "hooks/insert.h"
 #include "sample.h"
 
-static void request(const struct hook_view *v, struct arena *a, struct buf *out)
+static void request_under(const struct hook_terms *terms, const struct hook_view *v,
+                          struct arena *a, struct buf *out)
 {
-    const struct hook_terms terms = {0};
     struct hook_request r;
 
-    hook_classic.encode(v, &terms, a, &r);
+    hook_classic.encode(v, terms, a, &r);
     EXPECT_STR(str_of(r.content_type), "application/json");
     buf_put(out, buf_str(&r.before));
     if (r.insert != HOOK_INSERT_NONE) {
@@ -22,6 +22,13 @@ static void request(const struct hook_view *v, struct arena *a, struct buf *out)
     buf_put(out, buf_str(&r.after));
     buf_done(&r.before);
     buf_done(&r.after);
+}
+
+static void request(const struct hook_view *v, struct arena *a, struct buf *out)
+{
+    const struct hook_terms terms = {0};
+
+    request_under(&terms, v, a, out);
 }
 
 #define CLIENT(ptr, helo)                                                                          \
@@ -109,6 +116,33 @@ static void a_session_shows_its_login_and_tls_when_it_has_them(void **state)
         "\"tls\":{\"version\":\"TLSv1.3\",\"cipher\":\"TLS_AES_128_GCM_SHA256\","
         "\"cipherBits\":128,\"certSubject\":\"CN=ann\"}," SERVER "," PROTOCOL
         ",\"envelope\":{\"from\":{\"address\":\"\"},\"to\":[]}}");
+}
+
+/* Q14: what Stalwart's schema declares and Stalwart does not send can be left out. */
+static void a_strict_request_has_what_stalwart_sends(void **state)
+{
+    const struct hook_terms terms = {.as_stalwart = true};
+    struct arena a ARENA_LOCAL = {0};
+    struct buf got BUF_LOCAL = {0};
+    struct hook_view v = sample_view(HOOK_MAIL, &a);
+
+    (void)state;
+    v.login = STR("ann");
+    v.login_method = STR("PLAIN");
+    v.tls = (struct hook_tls){.active = true,
+                              .version = STR("TLSv1.3"),
+                              .cipher = STR("TLS_AES_128_GCM_SHA256"),
+                              .bits = 128,
+                              .cert_issuer = STR("CN=ca"),
+                              .cert_subject = STR("CN=ann")};
+    request_under(&terms, &v, &a, &got);
+    EXPECT_STR(buf_str(&got),
+               "{\"context\":{\"stage\":\"mail\"," CLIENT(
+                   "null", "\"a.example\"") ",\"sasl\":{\"login\":\"ann\"},"
+                                            "\"tls\":{\"version\":\"TLSv1.3\",\"cipher\":"
+                                            "\"TLS_AES_128_GCM_SHA256\"}," SERVER "," PROTOCOL
+                                            ",\"envelope\":{\"from\":{\"address\":"
+                                            "\"ann@a.example\"},\"to\":[]}}");
 }
 
 /* CL-18: U+FFFD for each maximal part that is ill-formed; and nothing escapes its string. */
@@ -365,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_has_what_is_known_at_its_stage),
         cmocka_unit_test(a_session_shows_its_login_and_tls_when_it_has_them),
+        cmocka_unit_test(a_strict_request_has_what_stalwart_sends),
         cmocka_unit_test(what_is_no_utf8_is_shown_as_such),
         cmocka_unit_test(addresses_are_shown_as_stalwart_shows_them),
         cmocka_unit_test(an_answer_is_an_action_and_perhaps_a_reply),
