@@ -1,7 +1,10 @@
 #include "inside.h"
 
+#include "base/mem.h"
 #include "queue/part.h"
 #include "runtime/clock.h"
+
+#include <stdlib.h>
 
 enum { LATE_MS = 100, STUCK_MS = 2500 };
 
@@ -75,7 +78,49 @@ static void judge_berth(struct sim_run *r, const struct berth *b, struct berths 
     sum->active += berth_is_active(b);
 }
 
-static void judge_lane(struct sim_run *r, const struct turns *t, const struct turn_lane *l,
+/* All berths of some turns, those of a level together. */
+struct sorted {
+    const struct berth **all;
+    size_t count;
+};
+
+static int by_level(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)(*(const struct berth *const *)a)->level,
+              y = (uintptr_t)(*(const struct berth *const *)b)->level;
+
+    return (x > y) - (x < y);
+}
+
+static struct sorted sort_berths(const struct turns *t)
+{
+    struct sorted s = {mem_array(t->berths.count + 1, sizeof *s.all), 0};
+    const struct berth *b;
+
+    for (size_t at = 0; (b = places_any(&t->berths, &at)) != NULL; at++) {
+        s.all[s.count++] = b;
+    }
+    qsort(s.all, s.count, sizeof *s.all, by_level);
+    return s;
+}
+
+static size_t first_of(const struct sorted *s, const struct turn_level *level)
+{
+    size_t low = 0, high = s->count;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+
+        if ((uintptr_t)s->all[mid]->level < (uintptr_t)level) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static void judge_lane(struct sim_run *r, const struct sorted *s, const struct turn_lane *l,
                        struct berths *sum)
 {
     struct berths own = {0};
@@ -83,17 +128,14 @@ static void judge_lane(struct sim_run *r, const struct turns *t, const struct tu
 
     for (const struct turn_level *level = l->levels; level != NULL; level = level->lower) {
         uint32_t berths = 0;
-        struct berth *b;
 
         if (level->priority >= above) {
             sim_fail(r, "the levels of a lane are in no order");
         }
         above = level->priority;
-        for (size_t at = 0; (b = places_any(&t->berths, &at)) != NULL; at++) {
-            if (b->level == level) {
-                judge_berth(r, b, &own);
-                berths++;
-            }
+        for (size_t i = first_of(s, level); i < s->count && s->all[i]->level == level; i++) {
+            judge_berth(r, s->all[i], &own);
+            berths++;
         }
         if (berths != level->berths) {
             sim_fail(r, "a level of a lane has %u berths, and counts %u", berths, level->berths);
@@ -109,15 +151,17 @@ static void judge_lane(struct sim_run *r, const struct turns *t, const struct tu
 static void judge_turns(struct sim_run *r, const struct turns *t, uint32_t jobs)
 {
     struct berths sum = {0};
+    struct sorted s = sort_berths(t);
     uint64_t weights = t->unnamed.active > 0 ? t->unnamed.weight : 0;
 
-    judge_lane(r, t, &t->unnamed, &sum);
+    judge_lane(r, &s, &t->unnamed, &sum);
     LIST_EACH (&t->lanes, k) {
         const struct turn_lane *l = CONTAINER_OF(k, struct turn_lane, in_turns);
 
-        judge_lane(r, t, l, &sum);
+        judge_lane(r, &s, l, &sum);
         weights += l->active > 0 ? l->weight : 0;
     }
+    mem_free(s.all);
     if (sum.jobs != t->jobs || sum.parked != t->parked || weights != t->weights ||
         t->jobs != jobs) {
         sim_fail(r,
