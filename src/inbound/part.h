@@ -114,6 +114,13 @@ struct session {
     struct when began;
 };
 
+/* Whether there is anybody to be asked, now or at the stages before: looked at before any of
+ * filter.h is called. */
+static inline bool has_filters(const struct session *s)
+{
+    return s->policy->chain != NULL || s->filter.talk != NULL;
+}
+
 /* session.c: takes up a session on its worker's loop; run as a post. */
 void session_arrive(struct post *post);
 /* Its post home; run there (inbound.c). */

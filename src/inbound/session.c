@@ -67,14 +67,16 @@ static void on_connect(void *ctx, struct answer *ret, struct when by)
     struct session *s = ctx;
 
     event_raise(&ev_session_opened, f_session(s->id), f_listener(str_of(s->listener)), f_peer(s));
-    if (visitor_connects(s, ret, by)) {
+    if (visitor_connects(s, ret, by) && has_filters(s)) {
         filter_connect(s, ret, by);
     }
 }
 
 static void on_helo(void *ctx, struct str name, bool extended, struct answer *ret, struct when by)
 {
-    filter_helo(ctx, name, extended, ret, by);
+    if (has_filters(ctx)) {
+        filter_helo(ctx, name, extended, ret, by);
+    }
 }
 
 static void on_tls(void *ctx, struct err e)
@@ -119,7 +121,8 @@ static void on_mail(void *ctx, const struct mail_args *mail, struct answer *ret,
         answer_fixed(ret, ANSWER_NO_ROOM);
     } else if (!has_memory(s)) {
         answer_fixed(ret, ANSWER_MEMORY);
-    } else if (visitor_sends(s, mail, ret, by) && filter_mail(s, mail, ret, by)) {
+    } else if (visitor_sends(s, mail, ret, by) &&
+               (!has_filters(s) || filter_mail(s, mail, ret, by))) {
         intake_mail(&s->intake, mail);
     }
 }
@@ -132,8 +135,10 @@ static void on_rcpt(void *ctx, const struct rcpt_args *rcpt, struct answer *ret,
 
     s->asked_rcpt = rcpt->to.address;
     if (policy_rcpt(s->policy, s->trusted, &rcpt->to, &scratch, &addresses, ret) &&
-        intake_has_room(&s->intake, addresses.count, s->policy->settings->recipients_max, ret) &&
-        visitor_names(s, rcpt->to.address, ret, by) && filter_rcpt(s, rcpt, &addresses, ret, by)) {
+        (!has_filters(s) ||
+         intake_has_room(&s->intake, addresses.count, s->policy->settings->recipients_max, ret)) &&
+        visitor_names(s, rcpt->to.address, ret, by) &&
+        (!has_filters(s) || filter_rcpt(s, rcpt, &addresses, ret, by))) {
         intake_rcpt(&s->intake, rcpt, &addresses, s->policy->settings->recipients_max, ret);
     }
     if (answer_is_good(ret)) {
@@ -162,7 +167,9 @@ static struct buf *on_data(void *ctx, struct answer *ret, struct when by)
     m->client_ip = arena_dup(a, s->ip_text);
     m->client_name = arena_dup(a, s->server.helo);
     m->listener = arena_dup(a, str_of(s->listener));
-    filter_data(s);
+    if (has_filters(s)) {
+        filter_data(s);
+    }
     return intake_data(&s->intake, &trace);
 }
 
@@ -179,14 +186,21 @@ static void on_end(void *ctx, const struct content *content, struct answer *ret,
     const struct message *m = &s->intake.parcel->message;
     bool submission = s->submission == SUBMISSION_TRUE ||
                       (s->submission == SUBMISSION_AUTO && s->trusted);
-    struct content now = *content;
+    struct content now;
     bool is_close;
 
-    if (!intake_check(&s->intake, s->policy->settings, ret) || !filter_end(s, &now, ret, by)) {
+    if (!intake_check(&s->intake, s->policy->settings, ret)) {
         return;
     }
+    if (has_filters(s)) {
+        now = *content;
+        content = &now;
+        if (!filter_end(s, &now, ret, by)) {
+            return;
+        }
+    }
     is_close = ret->close;
-    intake_store(&s->intake, &now, submission, s->policy->hostname, s->policy->plan, ret, by);
+    intake_store(&s->intake, content, submission, s->policy->hostname, s->policy->plan, ret, by);
     ret->close = ret->close || is_close;
     if (answer_is_good(ret)) {
         s->messages++;
@@ -200,7 +214,9 @@ static void on_reset(void *ctx)
 {
     struct session *s = ctx;
 
-    filter_reset(s);
+    if (has_filters(s)) {
+        filter_reset(s);
+    }
     intake_reset(&s->intake);
     visitor_resets(s);
 }

@@ -5,11 +5,12 @@ as the story says.
     scanner.says(rcpt=[{"action": "accept"}, {"action": "reject"}])   # one after the other, then accept
     scanner.says(data=lambda request: ...)           # what it returns
 
-An answer is a dict (JSON), a tuple (status, bytes), or None: the connection is closed. Each request is
+An answer is a dict (JSON), a tuple (status, bytes) or (status, bytes, fields), or None: the connection is closed. Each request is
 held against docs/hooks-classic.schema.json.
 """
 
 import json
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -23,7 +24,6 @@ ACCEPT = {"action": "accept"}
 class Request(dict):
     """The body, with the head beside it."""
     headers = None
-    fields = None  # (name, value) as sent
     size = 0
 
 
@@ -42,11 +42,16 @@ class Handler(BaseHTTPRequestHandler):
         if answer is None:
             self.close_connection = True
             return
-        status, body = answer if isinstance(answer, tuple) else (200, json.dumps(answer).encode())
+        if isinstance(answer, tuple):
+            status, body, fields = answer if len(answer) == 3 else (*answer, {})
+        else:
+            status, body, fields = 200, json.dumps(answer).encode(), {}
         try:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
+            for name, value in fields.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
         except OSError:
@@ -57,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Scanner:
-    def __init__(self, address="127.0.0.1", port=0):
+    def __init__(self, address="127.0.0.1", port=0, certificate=None, key=None):
         self.requests, self.wrong, self.scripts = [], [], {}
         self.changed = threading.Condition()
         self.server = ThreadingHTTPServer((address, port), Handler)
@@ -65,12 +70,17 @@ class Scanner:
         self.server.request_queue_size = 512
         self.server.scanner = self
         self.port = self.server.server_address[1]
+        self.scheme = "https" if certificate else "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/"
+        return f"{self.scheme}://127.0.0.1:{self.port}/"
 
     def hook(self, *stages, name="policy", **more):
         """As an entry of `hooks`."""

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+import urllib.request
 
 import pytest
 from client import Client, sends_mail, stuffed
@@ -408,6 +409,54 @@ def test_fields_that_nobody_changes_keep_their_bytes(yard, scanner):
         "X-Gone: 1\r\n", "").replace("Subject: due", "Subject: paid")
 
 
+def long_header(fields):
+    """72 to 75 bytes a field."""
+    return "".join(f"X-Long-{n}: {'v' * 60}\r\n" for n in range(fields))
+
+
+@pytest.mark.parametrize("header_fields, body", [
+    ("Subject: x\r\n", ""),                                         # no body
+    ("Subject: x\r\n", "short\r\n"),
+    ("Subject: x\r\n", "line\r\n" * 20_000),                       # partly in the log
+    (long_header(3000), "line\r\n" * 20_000),                                   # the header section, too
+    (long_header(640), "line\r\n" * 20_000),            # new fields do not fit beside it
+    (long_header(70), "line\r\n" * 8_000),                          # all in memory, until now
+])
+@pytest.mark.parametrize("new_body", [None, "new\r\n", "new line\r\n" * 30_000])
+def test_sizes_of_header_and_body_make_no_difference(yard, scanner, header_fields, body, new_body):
+    more = [header("addHeader", f"X-New-{n}", "n" * 800) for n in range(20)]
+    bodies = [{"type": "replaceContents", "value": new_body}] if new_body else []
+    scanner.says(data=edits(*more, *bodies))
+    hooked(yard, scanner.hook("data", timeout="30s"))
+    identity = sends(yard, header_fields + "\r\n" + body).split()[-1]
+    added = "".join(f"X-New-{n}: {'n' * 800}\r\n" for n in range(20))
+    assert behind_trace(arrived(yard, identity)) == added + header_fields + "\r\n" + (new_body or body)
+    request, = scanner.asked("data")
+    assert request["message"]["contents"] == body
+    assert len(request["message"]["headers"]) == header_fields.count("\r\n")
+
+
+@pytest.mark.parametrize("message, wanted", [
+    ("no field at all\r\n", "X-A: 1\r\n\r\nno field at all\r\n"),
+    (" begins with a blank\r\n", "X-A: 1\r\n\r\n begins with a blank\r\n"),
+    ("\r\nonly a body\r\n", "X-A: 1\r\n\r\nonly a body\r\n"),
+    ("Subject: only a field\r\n", "X-A: 1\r\nSubject: only a field\r\n\r\n"),
+    ("Subject: x\r\nno separator\r\n", "X-A: 1\r\nSubject: x\r\n\r\nno separator\r\n"),
+])
+def test_messages_without_a_due_header_section_get_one_when_fields_are_added(yard, scanner, message, wanted):
+    scanner.says(data=edits(header("addHeader", "X-A", "1")))
+    hooked(yard, scanner.hook("data"))
+    assert behind_trace(arrived(yard, sends(yard, message).split()[-1])) == wanted
+
+
+def test_what_a_submission_lacks_is_added_behind_the_hooks(yard, scanner):
+    """A Date that a hook brings is not doubled."""
+    scanner.says(data=edits(header("addHeader", "Date", "Tue, 24 Nov 2026 10:00:00 +0000")))
+    hooked(yard, scanner.hook("data"))
+    mail = arrived(yard, sends(yard).split()[-1]).decode()
+    assert mail.count("\r\nDate: ") == 1 and mail.count("\r\nMessage-ID: ") == 1
+
+
 def test_of_two_new_bodies_the_later_hooks_counts(yard, scanner, another_scanner):
     """CL-39"""
     scanner.says(data=edits({"type": "replaceContents", "value": "one\r\n"}))
@@ -461,6 +510,18 @@ def test_the_return_path_may_be_taken_away_and_the_reports_data_replaced(yard, s
     assert set(senders) == {"", "new@a.example"}
     assert "ENVID=abc" in senders["new@a.example"].mail_line
     assert "RET=HDRS" in senders["new@a.example"].mail_line
+
+
+def test_parameters_that_are_none_are_left_aside_and_the_sender_stands(yard, scanner, host):
+    """CL-44"""
+    yard.relays(("hub.example", host))
+    scanner.says(data=edits({"type": "changeFrom", "value": "new@a.example",
+                             "parameters": {"RET": "perhaps"}}))
+    hooked(yard, scanner.hook("data"))
+    sends(yard, recipients=("x@hub.example",))
+    mail, = host.wait_mail(1)
+    assert mail.sender == "new@a.example" and "RET" not in mail.mail_line
+    yard.wait("filter_note", name="policy")
 
 
 def test_added_recipients_are_judged_as_if_the_client_had_named_them(yard, scanner):
@@ -643,6 +704,46 @@ def test_a_scanner_that_says_nothing_takes_nothing_else_with_it(yard, scanner):
         for c in clients:
             c.close()
         yard.wait("filter_shunned", name="mute")
+
+
+def test_a_scanner_is_known_by_its_certificate(yard, certificates):
+    """SE-17"""
+    with Scanner(certificate=certificates["mx"], key=certificates["mx_key"]) as scanner:
+        hook = scanner.hook("data", tls={"ca": str(certificates["ca"])})
+        hooked(yard, hook)
+        sends(yard)
+        assert len(scanner.requests) == 1
+        # Without its authority it is nobody; unless anybody will do.
+        yard.configure({"hooks": [{k: v for k, v in hook.items() if k != "tls"}]})
+        assert yard.with_config("reload").returncode == 0
+        sends(yard, code=451)
+        yard.wait("filter_failed", reason="TLS")
+        assert len(scanner.requests) == 1
+        yard.configure({"hooks": [hook | {"tls": {"allow-invalid-certs": True}}]})
+        assert yard.with_config("reload").returncode == 0
+        sends(yard)
+        assert len(scanner.requests) == 2
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_scanner_cannot_send_us_elsewhere(yard, scanner, another_scanner, status):
+    """SE-15, Q17"""
+    scanner.says(data=(status, b"", {"Location": another_scanner.url}))
+    hooked(yard, scanner.hook("data"))
+    sends(yard, code=451)
+    assert not another_scanner.requests
+
+
+def test_metrics_count_what_each_filter_did(yard, scanner):
+    scanner.says(data=[ACCEPT, REJECT, (500, b"")])
+    hooked(yard, scanner.hook("data"))
+    for code in (250, 503, 451):
+        sends(yard, code=code)
+    with urllib.request.urlopen(f"http://127.0.0.1:{yard.admin_port}/metrics", timeout=PATIENCE) as page:
+        text = page.read().decode()
+    for name, count in (("asked_total", 3), ("answered_total", 2), ("acted_total", 1),
+                        ("failed_total", 1), ("seconds_count", 3), ("working", 0)):
+        assert f'postyard_filter_{name}{{filter="policy"}} {count}\n' in text, name
 
 
 def test_a_client_that_leaves_while_its_mail_is_judged_leaves_nothing(yard, scanner):
