@@ -86,12 +86,13 @@ static void change_times(struct hook_rcpt *r, const struct hook_edit *e)
 
 /* ---- the message ---- */
 
-/* A field that is new gets its bytes: the name, a colon, a blank unless the value begins with one,
- * the value. */
-static struct hook_field written(const struct hook_field *f, struct arena *a)
+/* A field that is new gets its bytes: the name, a colon, a blank unless the value begins with one
+ * or is exact, the value. */
+static struct hook_field written(const struct hook_field *f, bool is_exact, struct arena *a)
 {
     struct hook_field w = *f;
-    bool has_blank = f->value.len > 0 && (f->value.ptr[0] == ' ' || f->value.ptr[0] == '\t');
+    bool has_blank = is_exact ||
+                     (f->value.len > 0 && (f->value.ptr[0] == ' ' || f->value.ptr[0] == '\t'));
     struct buf out BUF_LOCAL = {0};
 
     if (str_ends(f->whole, STR("\r\n"))) {
@@ -112,12 +113,13 @@ static struct hook_field written(const struct hook_field *f, struct arena *a)
     return w;
 }
 
-static void set_fields(struct applying *p, const struct hook_field *fields, uint32_t count)
+static void set_fields(struct applying *p, const struct hook_field *fields, uint32_t count,
+                       bool is_exact)
 {
     struct hook_field *list = arena_array(p->arena, count, sizeof(*list));
 
     for (uint32_t i = 0; i < count; i++) {
-        list[i] = written(&fields[i], p->arena);
+        list[i] = written(&fields[i], is_exact, p->arena);
     }
     p->view->fields = list;
     p->view->field_count = count;
@@ -129,7 +131,7 @@ static void set_body(struct applying *p, struct str body)
 {
     if (p->view->no_separator) {
         /* Without an empty line before it a new body could become header fields. */
-        set_fields(p, p->view->fields, p->view->field_count);
+        set_fields(p, p->view->fields, p->view->field_count, false);
     }
     p->view->body = (struct hook_bytes){.size = body.len, .whole = body};
     p->is_rewritten = true;
@@ -181,7 +183,7 @@ static void apply(struct applying *p, const struct hook_edit *e)
         remove_recipient(p, e->target);
         break;
     case HOOK_EDIT_FIELDS:
-        set_fields(p, e->fields, e->field_count);
+        set_fields(p, e->fields, e->field_count, e->is_exact);
         break;
     case HOOK_EDIT_BODY:
         set_body(p, e->text);

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "hooks/call.h"
+#include "hooks/milter.h"
 
 struct loading {
     struct chain *chain;
@@ -94,6 +95,30 @@ static void add_hook(struct loading *l, const struct config_object *o)
     l->chain->stages |= item->stages;
 }
 
+/* What is wrong with its settings has been told by their own check. */
+static void add_milter(struct loading *l, const struct config_object *o)
+{
+    const struct milter_settings *s = o->settings;
+    struct chain_item *item = &l->chain->items[l->chain->count++];
+    struct milter *filter = ARENA_NEW(&l->chain->arena, struct milter);
+
+    milter_make(s, filter);
+    *item = (struct chain_item){
+        .name = o->name,
+        .kind = &filter_milter,
+        .filter = filter,
+        .stages = filter_stages(&s->stages),
+        .enable = compile_enable(l, o->name, &s->enable),
+        .timeout_ms = s->stage_timeout_ms,
+        .shadow = s->shadow,
+        .order = s->order,
+        .limits = {s->concurrency, s->queue, {s->breaker_failures, s->breaker_pause_ms}}};
+    for (unsigned stage = 0; stage < HOOK_STAGES; stage++) {
+        item->on_failure[stage] = s->on_failure;
+    }
+    l->chain->stages |= item->stages;
+}
+
 /* Stable: equal ones stay as they were added, milters before hooks. */
 static void sort(struct chain *c)
 {
@@ -111,12 +136,13 @@ static void sort(struct chain *c)
 
 bool chain_load(const struct chain_source *source, struct faults *faults, struct chain **ret)
 {
-    size_t hooks, before = faults->errors;
+    size_t milters, hooks, before = faults->errors;
+    const struct config_object *m = config_objects(source->config, &milters_table, &milters);
     const struct config_object *o = config_objects(source->config, &hooks_table, &hooks);
     struct loading l = {.source = source, .faults = faults};
 
     *ret = NULL;
-    if (hooks == 0) {
+    if (milters + hooks == 0) {
         return true;
     }
     l.chain = MEM_NEW(struct chain);
@@ -126,7 +152,10 @@ bool chain_load(const struct chain_source *source, struct faults *faults, struct
         l.chain->services = *source->expr;
         l.chain->services.lookups = 0;
     }
-    l.chain->items = arena_array(&l.chain->arena, hooks, sizeof *l.chain->items);
+    l.chain->items = arena_array(&l.chain->arena, milters + hooks, sizeof *l.chain->items);
+    for (size_t i = 0; i < milters; i++) {
+        add_milter(&l, &m[i]);
+    }
     for (size_t i = 0; i < hooks; i++) {
         add_hook(&l, &o[i]);
     }

@@ -269,6 +269,7 @@ static void take_action(struct asking *k, const struct chain_item *item,
     }
     if (o->action > HOOK_ACCEPT) {
         k->ret->by = item->name;
+        k->ret->reason = o->reason;
         k->ret->is_failure = false;
         state_add(item->state, acted, 1);
     }
@@ -379,7 +380,7 @@ struct err engine_ask(struct talk *t, const struct engine_question *q, struct ar
         .talk = t, .q = q, .a = a, .ret = ret, .work = *q->view, .next_id = ADDED_IDS};
     enum next next = GO_ON;
 
-    *ret = (struct verdict){.by = STR_EMPTY};
+    *ret = (struct verdict){.by = STR_EMPTY, .reason = STR_EMPTY};
     k.stage_by = when_within(by, stage == HOOK_DATA ? STAGE_DATA_MS : STAGE_EARLY_MS);
     t->pending = (struct hook_pending){0};
     for (uint32_t i = 0; i < t->chain->count && next == GO_ON; i++) {

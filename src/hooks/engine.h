@@ -74,6 +74,7 @@ struct verdict {
     struct hook_reply reply; /* code 0: the usual one */
     bool is_failure;         /* the failure policy of `by` speaks */
     struct str by;           /* the filter that decided; empty: none did */
+    struct str reason;       /* its own for a quarantine; empty: none */
     unsigned changed;        /* bits of hook_edit_kind */
     struct hook_view view;   /* after the edits */
 };

@@ -408,6 +408,13 @@ static struct err milter_ask(const void *filter, void *session, const struct hoo
     return e;
 }
 
+static void milter_attach(void *filter, const struct filter_world *world)
+{
+    struct milter *m = filter;
+
+    m->dns = world->dns;
+}
+
 static void *milter_begin(const void *filter, const struct hook_view *view)
 {
     struct milter_session *s = MEM_NEW(struct milter_session);
@@ -439,6 +446,7 @@ static void milter_end(const void *filter, void *session)
 }
 
 const struct filter_kind filter_milter = {.name = "milter",
+                                          .attach = milter_attach,
                                           .begin = milter_begin,
                                           .ask = milter_ask,
                                           .reset = milter_reset,

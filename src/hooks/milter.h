@@ -42,7 +42,8 @@ struct milter { /* what filter_milter calls `filter` */
     struct dns *dns; /* NULL: only addresses can be reached, not names */
 };
 
-/* The settings were checked. */
-void milter_make(const struct milter_settings *settings, struct dns *dns, struct milter *ret);
+/* What is wrong with an address the settings' check has told; none is asked then. The resolver
+ * comes with `attach`. */
+void milter_make(const struct milter_settings *settings, struct milter *ret);
 
 extern const struct filter_kind filter_milter;

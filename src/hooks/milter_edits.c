@@ -12,6 +12,7 @@
  */
 #include "base/check.h"
 #include "hooks/milter_part.h"
+#include "mail/text.h"
 
 enum {
     EDITS_MAX = 4096, /* each may move a whole list: what we do for them stays a small thing */
@@ -305,13 +306,17 @@ struct err milter_edits_finish(struct milter_edits *e, struct hook_outcome *ret,
 
         edit->fields = e->fields;
         edit->field_count = e->field_count;
+        edit->is_exact = true;
     }
     if (e->has_body) {
         hook_edit_add(ret, e->a, HOOK_EDIT_BODY)->text = arena_dup(e->a, buf_str(&e->body));
     }
     if (e->is_quarantined) {
+        struct buf reason BUF_LOCAL = {0};
+
+        text_put(&reason, e->reason, e->view->smtputf8);
         ret->action = HOOK_QUARANTINE;
-        hook_note(ret, e->a, "quarantine: %.*s", STR_ARG(e->reason));
+        ret->reason = arena_dup(e->a, buf_str(&reason));
     }
     return ERR_OK;
 }

@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "base/version.h"
 #include "hooks/milter_part.h"
 
 /* What a certificate says may be long; a macro is one line of a log. */

@@ -5,51 +5,30 @@
 #include "config/fault.h"
 #include "hooks/milter.h"
 
-static const struct setting_choice on_failure_choices[] = {
-    {"tempfail", MILTER_FAILURE_TEMPFAIL},
-    {"accept", MILTER_FAILURE_ACCEPT},
-    {"reject", MILTER_FAILURE_REJECT},
-    {"quarantine", MILTER_FAILURE_QUARANTINE},
-    {NULL, 0}};
-
 #define SETTINGS_OF struct milter_settings
 static const struct setting rows[] = {
 #include "hooks/settings_milter.def"
 };
 #undef SETTINGS_OF
 
-/* Those that the protocol knows: nothing of it happens at AUTH, or when mail goes out. */
-static bool is_for_milters(enum hook_stage s)
-{
-    return s != HOOK_AUTH && !hook_stage_is_outbound(s);
-}
-
-static void check_one(const struct config *cfg, const struct milter_settings *s,
+static void check_one(const struct config *cfg, const struct config_object *o,
                       struct faults *faults)
 {
+    const struct milter_settings *s = o->settings;
     struct position at = {0};
     struct milter_address address;
     const char *why;
 
     if (config_where(cfg, s, "address", &at) && !milter_address_parse(s->address, &address, &why)) {
-        fault_error(faults, at, "milters: %.*s is no address of a milter: %s", STR_ARG(s->address),
-                    why);
+        fault_error(faults, at, "milters.%.*s: %.*s is no address of a milter: %s",
+                    STR_ARG(o->name), STR_ARG(str_head(s->address, 80)), why);
     }
-    for (size_t i = 0; i < s->stages.count; i++) {
-        enum hook_stage stage;
-
-        if (!hook_stage_find(s->stages.items[i], &stage) || !is_for_milters(stage)) {
-            config_where(cfg, s, "stages", &at);
-            fault_error(faults, at,
-                        "milters: %.*s is no stage of a milter; those are connect, "
-                        "ehlo, mail, rcpt and data",
-                        STR_ARG(s->stages.items[i]));
-        }
-    }
+    (void)config_where(cfg, s, "stages", &at);
+    (void)filter_stages_check(&s->stages, "milters", o->name, at, faults);
     if (s->protocol != MILTER_VERSION && s->protocol != MILTER_VERSION_MIN) {
-        config_where(cfg, s, "protocol", &at);
-        fault_error(faults, at, "milters: protocol is %d or %d", MILTER_VERSION_MIN,
-                    MILTER_VERSION);
+        (void)config_where(cfg, s, "protocol", &at);
+        fault_error(faults, at, "milters.%.*s: protocol is %d or %d", STR_ARG(o->name),
+                    MILTER_VERSION, MILTER_VERSION_MIN);
     }
 }
 
@@ -59,7 +38,7 @@ static void check(const struct config *cfg, struct faults *faults)
     const struct config_object *objects = config_objects(cfg, &milters_table, &count);
 
     for (size_t i = 0; i < count; i++) {
-        check_one(cfg, objects[i].settings, faults);
+        check_one(cfg, &objects[i], faults);
     }
 }
 

@@ -5,22 +5,14 @@
  */
 #pragma once
 
-#include "config/setting.h"
-
-/* What holds for mail that the filter gave no answer about. */
-enum milter_on_failure {
-    MILTER_FAILURE_TEMPFAIL,
-    MILTER_FAILURE_ACCEPT,
-    MILTER_FAILURE_REJECT,
-    MILTER_FAILURE_QUARANTINE
-};
+#include "hooks/settings.h"
 
 struct milter_settings { /* milters */
     struct str name;
     struct str address;
     struct str_list stages;
     struct expression enable;
-    enum milter_on_failure on_failure;
+    enum filter_failure on_failure;
     uint32_t protocol;
     int64_t connect_timeout_ms, timeout_ms, message_timeout_ms, stage_timeout_ms;
     uint64_t response_bytes_max;
@@ -28,7 +20,7 @@ struct milter_settings { /* milters */
     uint32_t breaker_failures;
     int64_t breaker_pause_ms;
     bool shadow;
-    uint32_t order;
+    int64_t order;
     struct str description;
 };
 

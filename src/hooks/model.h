@@ -188,6 +188,7 @@ struct hook_edit {
     struct hook_params params;
     const struct hook_field *fields;
     uint32_t field_count;
+    bool is_exact; /* values of new fields begin right behind the colon */
     enum hook_rcpt_status status;
     struct date next_attempt, next_notice; /* 0 with has_notice: the notice is called off */
     struct str route, connection, tls, queue;
@@ -197,6 +198,7 @@ struct hook_outcome {
     enum hook_action action;
     bool disconnect; /* after the reply, whatever the action */
     struct hook_reply reply;
+    struct str reason; /* of a quarantine, for who looks after it; one line; empty: none */
     struct hook_edit *edits;
     uint32_t edit_count, edit_size;
     struct str_notes {

@@ -52,6 +52,7 @@ static void held(struct filter *f, struct arena *a, const struct verdict *v)
         f->is_held = true;
         f->held_by = arena_dup(a, v->by);
         f->held_why = v->is_failure       ? STR("it gave no answer")
+                      : v->reason.len > 0 ? arena_dup(a, v->reason)
                       : v->reply.code > 0 ? arena_dup(a, v->reply.text)
                                           : STR("quarantined");
     }

@@ -216,7 +216,7 @@ static void the_sender_and_quarantine_are_changed(void **state)
 {
     static const struct edit edits[] = {{MILTER_CHANGE_SENDER, 0, "<x@y>", NULL},
                                         {MILTER_CHANGE_SENDER, 0, "<>", "BODY=8BITMIME"},
-                                        {MILTER_QUARANTINE, 0, NULL, "looks bad"},
+                                        {MILTER_QUARANTINE, 0, NULL, "looks bad\r\n"},
                                         {0, 0, NULL, NULL}},
                              bad[] = {{MILTER_CHANGE_SENDER, 0, "<x@y>", "=1"}, {0, 0, NULL, NULL}};
     struct arena a ARENA_LOCAL = {0};
@@ -231,8 +231,7 @@ static void the_sender_and_quarantine_are_changed(void **state)
     assert_true(e->has_params);
     EXPECT_STR(e->params.items[0].key, "BODY");
     assert_int_equal(o.action, HOOK_QUARANTINE);
-    assert_int_equal(o.notes.count, 1);
-    EXPECT_STR(o.notes.items[0], "quarantine: looks bad");
+    EXPECT_STR(o.reason, "looks bad  ");
     assert_int_equal(run(bad, &all, &a, &o, &why).code, ERR_PROTOCOL);
 }
 

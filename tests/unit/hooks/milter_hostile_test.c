@@ -135,7 +135,7 @@ static void one_that_is_not_there_is_told_fiber(void *arg)
     (void)arg;
     yard_open(&y, &script);
     y.settings.address = STR("inet:127.0.0.1:1");
-    milter_make(&y.settings, NULL, &y.milter);
+    milter_make(&y.settings, &y.milter);
     assert_int_equal(ask(&y, HOOK_CONNECT), ERR_NETWORK);
     assert_true(str_starts(buf_str(&y.why), STR("connect to 127.0.0.1:1: ")));
     yard_close(&y);

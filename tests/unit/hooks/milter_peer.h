@@ -259,7 +259,7 @@ static inline void yard_open(struct yard *y, const struct script *script)
     y->arena = (struct arena){0};
     y->why = (struct buf){0};
     y->settings.address = arena_printf(&y->arena, "inet:127.0.0.1:%u", at.port);
-    milter_make(&y->settings, NULL, &y->milter);
+    milter_make(&y->settings, &y->milter);
     y->view = (struct hook_view){
         .server_name = STR("mx.example.org"),
         .server = {.family = 4, .port = 25, .ip = {192, 0, 2, 9}},

@@ -3,6 +3,7 @@
 
 #include "../runtime/worlds.h"
 #include "base/check.h"
+#include "base/version.h"
 #include "milter_peer.h"
 
 /* ---- order ---- */
@@ -28,7 +29,8 @@ static void everything_is_told_in_order_fiber(void *arg)
     assert_int_equal(y.outcome.edit_count, 0);
     EXPECT_STR(buf_str(&y.peer.told), OFFER HELLO ENVELOPE LETTER);
     EXPECT_STR(buf_str(&y.peer.macros),
-               "DCj|mx.example.org|v|Postyard|_|client.example [192.0.2.1]|{daemon_name}|smtp|"
+               "DCj|mx.example.org|v|Postyard " POSTYARD_VERSION
+               "|_|client.example [192.0.2.1]|{daemon_name}|smtp|"
                "{daemon_addr}|192.0.2.9|{daemon_port}|25|{if_name}|mx.example.org|"
                "{if_addr}|192.0.2.9|{client_addr}|192.0.2.1|{client_name}|client.example|"
                "{client_ptr}|client.example|{client_port}|1025|{client_connections}|2| "

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "config/config.h"
 #include "fake.h"
+#include "hooks/milter_settings.h"
 #include "hooks/settings.h"
 #include "inbound/inbound.h"
 #include "inbound/part.h"
@@ -53,7 +54,7 @@ static inline struct policy *policy_of(const char *extra, unsigned port, struct 
     static const struct setting_table *const tables[] = {
         &server_table,          &listeners_table, &virtual_table, &schedule_table, &route_table,
         &connection_table,      &source_ip_table, &tls_table,     &strategy_table, &limiter_table,
-        &visitor_limiter_table, &hooks_table,     &quota_table};
+        &visitor_limiter_table, &milters_table,   &hooks_table,   &quota_table};
     static const struct strategy_services services = {.expr = {.is_local_domain = nowhere},
                                                       .hostname = STR_INIT("mx.example.org")};
     struct config_options o = {.tables = tables, .table_count = COUNT_OF(tables), .number = 1};
