@@ -1,9 +1,11 @@
 /*
  * follow: gives a message to the server and tells its story until its last recipient is done.
  *
- * Source    GET /api/v1/events (docs/api.md). Listening begins before the message is sent,
- * so that nothing of it is missed. Owns      Nothing beyond the call. Errors    Said on standard
- * error; exit code 1 when a recipient failed, 75 when the server is not there or goes away.
+ * Source    GET /api/v1/events (docs/api.md). Listening begins before the message is sent, so that
+ *           nothing of it is missed.
+ * Owns      Nothing beyond the call.
+ * Errors    Said on standard error; exit code 1 when a recipient failed, 75 when the server is not
+ *           there or goes away.
  */
 #pragma once
 

@@ -2,8 +2,8 @@
  * condition: what can be said of two conditions from their texts alone.
  *
  * Limits    Only `&&` and `||` (also written `&` and `|`) outside of brackets and quotes are
- * understood, and parts count as equal when their texts are, but for blanks. So "true" is certain
- * and "false" says nothing.
+ *           understood, and parts count as equal when their texts are, but for blanks. So "true" is
+ *           certain and "false" says nothing.
  */
 #pragma once
 

@@ -4,8 +4,8 @@
  * Source    Coercions as in the manual's chapter on expressions; durations by rule PY-47.
  * Owns      Nothing: text and lists are views; whoever made the value says how long they live.
  * Limits    What is built is charged to a struct allowance: bytes of one text, elements of one
- * list, bytes and steps of one evaluation. Errors    Functions that build return false when the
- * work is used up; work.why says which limit.
+ *           list, bytes and steps of one evaluation.
+ * Errors    Functions that build return false when the work is used up; work.why says which limit.
  *
  * There is no type for "true": 1 and 0 are. Nothing is the empty text.
  */

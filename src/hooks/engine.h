@@ -10,7 +10,7 @@
  *           3. An answer is applied whole or not at all. One that cannot be is a failure.
  *           4. A failure does what the configuration says for that filter at that stage.
  *           5. STAGE_EARLY_MS for all of a stage before the data, STAGE_DATA_MS at its end,
- * whatever the filters may have each.
+ *              whatever the filters may have each.
  *           6. A filter in shadow is asked and its answer logged; nothing follows from it.
  * Threads   An engine is for all loops; engine_new, engine_use and engine_each are for home. A talk
  *           belongs to one session's fiber.

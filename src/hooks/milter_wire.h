@@ -4,9 +4,11 @@
  *
  * Source    Sendmail's milter protocol, version 6 (and 2), as mfdef.h and mfapi.h of libmilter name
  *           it: four bytes of length, a letter, data. Numbers are in network order, texts end in
- * NUL. Owns      Nothing. What is decoded are views into the packet; symbol lists are copied to the
- * arena. Limits    MILTER_PACKET_BYTES_MAX a packet that is decoded: the largest any version knows.
- *           Who encodes keeps to milter_terms.data_bytes_max.
+ *           NUL.
+ * Owns      Nothing. What is decoded are views into the packet; symbol lists are copied to the
+ *           arena.
+ * Limits    MILTER_PACKET_BYTES_MAX a packet that is decoded: the largest any version knows. Who
+ *           encodes keeps to milter_terms.data_bytes_max.
  * Errors    ERR_PROTOCOL, *why a literal for the log. *ret is written only on success.
  *
  * A NUL inside of a text would end it early for the filter, so it becomes '?'.

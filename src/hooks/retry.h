@@ -3,9 +3,9 @@
  *
  * Source    draft-degennaro-mta-hooks-01 section 7.5.3.
  * Rule      Twice at most, after 100 ms and 200 ms and a little more by chance, for what may pass
- * by itself: no connection, 429, 5xx. Not after a time-out: the first call may still be at work,
- * and the time is shared. What the scanner says in Retry-After is heard, up to five seconds. One
- * that could not end before the deadline is not begun.
+ *           by itself: no connection, 429, 5xx. Not after a time-out: the first call may still be
+ *           at work, and the time is shared. What the scanner says in Retry-After is heard, up to
+ *           five seconds. One that could not end before the deadline is not begun.
  */
 #pragma once
 

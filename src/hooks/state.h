@@ -3,9 +3,9 @@
  * is asked at all, and what came of it.
  *
  * Threads   Gate and breaker belong to the home loop, where one place decides for all loops,
- * exactly in time; who asks goes there by post and back. Counters are for any thread. Owns      A
- * state belongs to the engine until engine_free. A pass is the asker's: state_enter gives it,
- *           state_leave takes it.
+ *           exactly in time; who asks goes there by post and back. Counters are for any thread.
+ * Owns      A state belongs to the engine until engine_free. A pass is the asker's: state_enter
+ *           gives it, state_leave takes it.
  * Errors    state_enter: ERR_BUSY (the line is full), ERR_LIMIT (the breaker is open), ERR_TIMEOUT,
  *           ERR_CANCELLED; *why says it in words.
  */

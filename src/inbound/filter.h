@@ -3,8 +3,9 @@
  * what their words come to.
  *
  * Source    Design section 9; P9; reference of MTA Hooks, sections 2.8 and 2.13 (Q2 to Q5, Q10,
- * Q11, Q20, Q21). Rules     1. Our own checks come first: filters see only what we would take, and
- * cannot take what we refuse.
+ *           Q11, Q20, Q21).
+ * Rules     1. Our own checks come first: filters see only what we would take, and cannot take what
+ *              we refuse.
  *           2. A recipient that a filter adds is judged like one the client named.
  *           3. A message or recipient that is discarded gets the answers of one that was taken; of
  *              it no filter is asked any more.

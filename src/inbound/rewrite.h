@@ -4,7 +4,8 @@
  * Source    P12, P7.
  * Owns      Nothing. On an error the intake is as before, or given up: then nothing can be stored.
  * Cost      New fields before a body that stays: the header block alone, when it fits beside what
- * is in memory. Else the body is written to the log anew, in pieces, and the old one given up.
+ *           is in memory. Else the body is written to the log anew, in pieces, and the old one
+ *           given up.
  * Errors    As answers for the client.
  */
 #pragma once

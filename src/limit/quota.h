@@ -7,9 +7,9 @@
  * Owns      What is used, with copies of keys; and for each message what it holds.
  * Rules     1. A message is let in by all that count it, or uses nothing of any.
  *           2. What it uses it holds in parts. A part is held for some recipients and released
- * once, when the last of these has ended; or for the message, until quotas_drop.
+ *              once, when the last of these has ended; or for the message, until quotas_drop.
  *           3. What is used is the sum of what is held: so it is never negative, and nothing is
- * left when the last message has ended.
+ *              left when the last message has ended.
  *           4. What is used up is found out before, never after: only quotas_put goes beyond.
  * Limits    None of its own: it grows with what waits.
  * Errors    None.

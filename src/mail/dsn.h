@@ -4,11 +4,12 @@
  *
  * Source    RFC 3464 (status part), RFC 6522 (multipart/report), RFC 3461 sections 5 and 6 (what is
  *           returned), RFC 2852 (Deliver-By-Date, 4.4.7 and 5.4.7), RFC 6533 (SMTPUTF8), RFC 3834
- * (Auto-Submitted); rules PY-16, PY-34, PY-42. Owns      Nothing; the mail is appended to the
- * caller's buf. Limits    Texts of peers are cut at RESULT_TEXT_BYTES_MAX. A returned header
- * section stops before the field that would pass whole_bytes_max. Errors    None. What cannot be
- * returned unchanged by DATA is left out: a body of class binary, header fields with bare CR, LF,
- * NUL or too long lines.
+ *           (Auto-Submitted); rules PY-16, PY-34, PY-42.
+ * Owns      Nothing; the mail is appended to the caller's buf.
+ * Limits    Texts of peers are cut at RESULT_TEXT_BYTES_MAX. A returned header section stops before
+ *           the field that would pass whole_bytes_max.
+ * Errors    None. What cannot be returned unchanged by DATA is left out: a body of class binary,
+ *           header fields with bare CR, LF, NUL or too long lines.
  *
  * What is returned (PY-34): the whole message when some recipient failed, RET=HDRS was not given,
  * the message is small enough and its body is there; in all other cases the complete header

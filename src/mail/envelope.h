@@ -1,9 +1,10 @@
 /*
  * envelope: a message as the queue knows it: who sent it, to whom, and what became of each.
  *
- * Source    RFC 5321 (paths), RFC 3461 (RET, ENVID, NOTIFY, ORCPT), RFC 6152 and 3030 (BODY),
- *           RFC 6531 (SMTPUTF8), RFC 2852 (DELIVERBY), RFC 4865 (FUTURERELEASE), RFC 6710
- * (MT-PRIORITY). Owns      Nothing: all text lives in whoever's arena the struct was filled from.
+ * Source    RFC 5321 (paths), RFC 3461 (RET, ENVID, NOTIFY, ORCPT), RFC 6152 and 3030 (BODY), RFC
+ *           6531 (SMTPUTF8), RFC 2852 (DELIVERBY), RFC 4865 (FUTURERELEASE), RFC 6710
+ *           (MT-PRIORITY).
+ * Owns      Nothing: all text lives in whoever's arena the struct was filled from.
  * Limits    Sizes from strangers were limited where they entered (smtp/, inbound/).
  *
  * The accepted bytes and struct message never change after acceptance. struct rcpt_state is what

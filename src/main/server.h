@@ -9,8 +9,8 @@
  * Start     store (recovers) -> resolver, look-ups -> deliveries -> queue (loads) -> listeners ->
  *           admin.
  * End       listeners and sessions (421, grace) -> queue (nothing new starts) -> deliveries (what
- * is left of the grace, then cut before the end of data) -> store (results, checkpoint). A second
- * signal to end means: now.
+ *           is left of the grace, then cut before the end of data) -> store (results, checkpoint).
+ *           A second signal to end means: now.
  */
 #pragma once
 

@@ -8,7 +8,8 @@
  * Ready     New mail may come in once store_ready has said OK and queue_serve runs: what is stored
  *           is loaded beside it, oldest first, and each job may start as soon as it is there.
  * Life      A job: waiting -> preparing -> ready -> running -> recorded. Delivery does the
- * preparing and the running (struct queue_ops), with a struct work in hand; the queue decides when.
+ *           preparing and the running (struct queue_ops), with a struct work in hand; the queue
+ *           decides when.
  * Owns      Every work belongs to the queue, except between the call of an op and its answer
  *           (queue_prepared, slot_next, slot_end, queue_noted), when delivery may read and fill it.
  * Promises  P2 P3 P4 P6 P7. A recipient is in at most one job; a running attempt's result decides

@@ -11,8 +11,8 @@
  *           1 GB/s, a window of 512 KiB, no harm.
  * Listening A listener on 0.0.0.0 or :: answers at loopback and at the world's local address.
  * Sources   Any address may be connected from but those a rule makes NET_UNREACHABLE, which are
- * none of this machine's. Faults    net-refused net-silent net-reset net-stall net-cut; points
- * net-connect net-accept.
+ *           none of this machine's.
+ * Faults    net-refused net-silent net-reset net-stall net-cut; points net-connect net-accept.
  */
 #pragma once
 

@@ -3,12 +3,14 @@
  * that two ends that both write cannot wedge.
  *
  * Owns      Its transport and buffers, until stream_close. Buffers come from a pool and go back
- * when empty, so that an idle stream costs little. Views     stream_buffered and what stream_fill
- * adds stay in place until the next call that may suspend, or stream_take. Limits STREAM_READ_MAX
- * unread bytes: stream_fill then says ERR_LIMIT. STREAM_WRITE_MAX unsent bytes: stream_put then
- * sends first. Errors    ERR_CLOSED (orderly end while reading; any end while writing), ERR_NETWORK
- * with errno, ERR_SOURCE (stream_connect), ERR_TIMEOUT, ERR_CANCELLED; from a layer also ERR_TLS. A
- * stream that failed once fails again with the same error.
+ *           when empty, so that an idle stream costs little.
+ * Views     stream_buffered and what stream_fill adds stay in place until the next call that may
+ *           suspend, or stream_take.
+ * Limits    STREAM_READ_MAX unread bytes: stream_fill then says ERR_LIMIT. STREAM_WRITE_MAX unsent
+ *           bytes: stream_put then sends first.
+ * Errors    ERR_CLOSED (orderly end while reading; any end while writing), ERR_NETWORK with errno,
+ *           ERR_SOURCE (stream_connect), ERR_TIMEOUT, ERR_CANCELLED; from a layer also ERR_TLS. A
+ *           stream that failed once fails again with the same error.
  */
 #pragma once
 

@@ -5,11 +5,13 @@
  *
  * Source    RFC 5321; RFC 2033 (LMTP), 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531
  *           (SMTPUTF8), 3030 (CHUNKING, BINARYMIME), 3207 (STARTTLS), 3461 (DSN), 4954 (AUTH), 9422
- * (LIMITS). Owns      Its buffers, until client_done. Neither the stream nor any text given to it.
- * `said` lives until the next reply is read; what client_send keeps of replies is in the arena of
- * the mail. Limits    Those of reply.h; content passes in pieces, never whole when large. Errors
- * The stream's, and ERR_PROTOCOL with `fault` in words; then the connection is of no more use
- * (`over`). A refusal is no error: `said` and `stage`, or the fates of recipients.
+ *           (LIMITS).
+ * Owns      Its buffers, until client_done. Neither the stream nor any text given to it. `said`
+ *           lives until the next reply is read; what client_send keeps of replies is in the arena
+ *           of the mail.
+ * Limits    Those of reply.h; content passes in pieces, never whole when large.
+ * Errors    The stream's, and ERR_PROTOCOL with `fault` in words; then the connection is of no more
+ *           use (`over`). A refusal is no error: `said` and `stage`, or the fates of recipients.
  *
  * 1. Commands of a burst are written at once where PIPELINING was offered; replies are read in
  *    order.

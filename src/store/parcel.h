@@ -7,10 +7,10 @@
  *           (the store alone fills in `pieces`, before it says done).
  * Bytes     The *content* of a message is its trace block and the accepted bytes, in one count from
  *           0 to message.size. `head` holds the first of it in memory: all of it when the message
- * is small; else store_content reads the rest from the log. States    message.to[i].state is as it
- * was when the parcel was made. Whoever stores a newer state of one of its recipients forgets the
- * parcel for later attempts. Limits    PARCEL_HEAD_MAX bytes of head. All live parcels count in
- * parcel_bytes().
+ *           is small; else store_content reads the rest from the log.
+ * States    message.to[i].state is as it was when the parcel was made. Whoever stores a newer state
+ *           of one of its recipients forgets the parcel for later attempts.
+ * Limits    PARCEL_HEAD_MAX bytes of head. All live parcels count in parcel_bytes().
  */
 #pragma once
 

@@ -8,9 +8,9 @@
  * Atomic    One commit is all or nothing, over any crash. Commits are durable in the order posted.
  * Durable   `done` is posted only after the flush that covers the commit has returned.
  * Errors    In result: ERR_FULL (below min-free, or no segment to be had), ERR_DISK (a failed
- * flush; what it did not confirm counts as lost), ERR_STALE (a change that expected another
- *           version: nothing of that commit was stored), ERR_NOT_FOUND (a change to a message that
- *           is no longer stored), ERR_BUSY (the store is closing).
+ *           flush; what it did not confirm counts as lost), ERR_STALE (a change that expected
+ *           another version: nothing of that commit was stored), ERR_NOT_FOUND (a change to a
+ *           message that is no longer stored), ERR_BUSY (the store is closing).
  */
 #pragma once
 

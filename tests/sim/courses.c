@@ -8,7 +8,7 @@
  *           "n60" the sender is owed a notice of delay, "f60" given up; "@slow" behind one: it was
  *           in that queue then. The queue is said when it changes.
  * Told      What the sender's mailbox got, in order, one letter for each recipient in each report:
- * d delayed, f failed, s delivered, r relayed; a blank between two reports.
+ *           d delayed, f failed, s delivered, r relayed; a blank between two reports.
  *
  * Switches  early, late-end, same-queue, no-hold: the server keeps other schedules than those that
  *           are judged by, or is not told of a hold.

@@ -6,8 +6,8 @@
  *
  * Law       An attempt begins when it is due (P6). Only if its site rests or is being probed then,
  *           it begins when a rest of the site ends: of those that wait the oldest, as the probe.
- * Notices and the end come by their own clock, whatever the site does; an attempt that is under way
- *           then may finish first.
+ *           Notices and the end come by their own clock, whatever the site does; an attempt that is
+ *           under way then may finish first.
  * Lives     In every second run the machine stops on some day, for a while; times go on as stored,
  *           and what came due meanwhile begins at the start.
  *
