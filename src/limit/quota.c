@@ -20,11 +20,11 @@ struct part {
     uint32_t open; /* recipients it is still held for; whole: 1 until dropped; 0: not held */
 };
 
+/* What a message holds, in one piece: its parts follow, and behind them `of` (quota.h). */
 struct held {
     uint64_t message, bytes, version;
     uint32_t part_count, to_count, width;
-    struct part *parts;
-    uint32_t *of;
+    struct part parts[];
 };
 
 struct quotas {
@@ -135,9 +135,17 @@ static bool has_room(const struct quotas *q, const struct use *u)
            is_within(u->bytes, u->asked_bytes, r->bytes_max);
 }
 
+static uint32_t *of_them(struct held *h)
+{
+    return (uint32_t *)(void *)(h->parts + h->part_count);
+}
+
 static struct held *held_new(struct quotas *q, const struct quota_claim *c)
 {
-    struct held *h = MEM_NEW(struct held);
+    size_t of_count = (size_t)c->to_count * c->width;
+    struct held *h = mem_alloc(sizeof *h + c->part_count * sizeof *h->parts +
+                               of_count * sizeof(uint32_t));
+    uint32_t *of;
 
     h->message = c->message;
     h->bytes = c->bytes;
@@ -145,16 +153,15 @@ static struct held *held_new(struct quotas *q, const struct quota_claim *c)
     h->part_count = c->part_count;
     h->to_count = c->to_count;
     h->width = c->width;
-    h->parts = mem_array((size_t)c->part_count + 1, sizeof *h->parts);
-    h->of = mem_array((size_t)c->to_count * c->width + 1, sizeof *h->of);
     for (uint32_t i = 0; i < c->part_count; i++) {
         h->parts[i].open = c->parts[i].is_whole;
     }
-    for (size_t i = 0; i < (size_t)c->to_count * c->width; i++) {
-        h->of[i] = c->of[i];
-        if (c->of[i] != QUOTA_NO_PART) {
-            must(c->of[i] < c->part_count && !c->parts[c->of[i]].is_whole);
-            h->parts[c->of[i]].open++;
+    of = of_them(h);
+    for (size_t i = 0; i < of_count; i++) {
+        of[i] = c->of[i];
+        if (of[i] != QUOTA_NO_PART) {
+            must(of[i] < c->part_count && !c->parts[of[i]].is_whole);
+            h->parts[of[i]].open++;
         }
     }
     for (uint32_t i = 0; i < c->part_count; i++) {
@@ -163,13 +170,6 @@ static struct held *held_new(struct quotas *q, const struct quota_claim *c)
         }
     }
     return h;
-}
-
-static void held_free(struct held *h)
-{
-    mem_free(h->parts);
-    mem_free(h->of);
-    mem_free(h);
 }
 
 static void ask(struct held *h)
@@ -248,7 +248,7 @@ bool quotas_take(struct quotas *q, const struct quota_claim *c, uint32_t *ret)
         map_put_num(&q->messages, h->message, h);
     } else {
         forget_all_unused(q, h);
-        held_free(h);
+        mem_free(h);
     }
     return ok;
 }
@@ -292,7 +292,7 @@ void quotas_end(struct quotas *q, uint64_t message, uint32_t recipient)
         return;
     }
     for (uint32_t i = 0; i < h->width; i++) {
-        uint32_t *of = &h->of[(size_t)recipient * h->width + i];
+        uint32_t *of = &of_them(h)[(size_t)recipient * h->width + i];
         struct part *p;
 
         if (*of == QUOTA_NO_PART) {
@@ -319,7 +319,7 @@ void quotas_drop(struct quotas *q, uint64_t message)
             release(q, h, &h->parts[i]);
         }
     }
-    held_free(h);
+    mem_free(h);
 }
 
 /* ---- rules ---- */
@@ -425,7 +425,7 @@ void quotas_free(struct quotas *q)
                 release(q, h, &h->parts[i]);
             }
         }
-        held_free(h);
+        mem_free(h);
     }
     at = 0;
     while ((u = map_each(&q->uses, &at)) != NULL) {
