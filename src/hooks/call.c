@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "config/config.h"
 #include "dns/dns.h"
+#include "hooks/call_part.h"
 #include "hooks/engine.h"
 #include "hooks/insert.h"
 #include "runtime/offload.h"
@@ -79,7 +80,7 @@ void *hook_compile(const struct hook_settings *s, const struct chain_source *sou
 
     (void)at, (void)faults; /* the table's check has told what is wrong */
     h->settings = s;
-    h->dialect = &hook_classic;
+    h->dialect = hook_dialect_of(s->dialect);
     h->terms.stages = filter_stages(&s->stages);
     h->terms.as_stalwart = s->classic_strict;
     h->response_max = response_max(s, source->message_bytes_max);
@@ -95,6 +96,9 @@ void *hook_compile(const struct hook_settings *s, const struct chain_source *sou
                                           .certificate = s->tls_certificate,
                                           .key = s->tls_key,
                                           .allow_invalid_certs = s->tls_allow_invalid_certs};
+    if (h->dialect->is_registered) {
+        hook_compile_draft(h, source, a);
+    }
     return h;
 }
 
@@ -136,6 +140,16 @@ static void attach(void *filter, const struct filter_world *world)
     h->world = world;
     if (world->dns != NULL) {
         h->pool.names = (struct fetch_names){names, world->dns};
+    }
+    if (h->registration != NULL) {
+        struct registry_options o = *h->registration;
+        struct registry *r;
+
+        o.pool = h->pool;
+        r = registries_take(world->registries, &o);
+        if (r != h->registry) { /* a chain in use may be attached again, to the same */
+            h->registry = r;
+        }
     }
 }
 
@@ -269,99 +283,114 @@ static struct err source_length(struct body_source *s, uint64_t *ret, struct whe
 /* ---- the answer ---- */
 
 struct decoding {
-    const struct hook *hook;
-    const struct hook_view *view;
+    const struct hook_call *call;
     const struct hook_answer *answer;
     struct hook_pending *pending;
-    struct arena *a;
     struct hook_outcome *ret;
-    struct buf *why;
     struct err result;
 };
 
 static void decode(void *arg)
 {
     struct decoding *d = arg;
+    const struct hook_call *c = d->call;
 
-    d->result = d->hook->dialect->decode(d->answer, d->view, &d->hook->terms, d->pending, d->a,
-                                         d->ret, d->why);
+    d->result = c->hook->dialect->decode(d->answer, c->view, c->terms, d->pending, c->a, d->ret,
+                                         c->why);
 }
 
-static struct err answered(struct decoding *d, const struct fetch_answer *answer, struct when by)
+struct err hook_decode(const struct hook_call *c, const struct fetch_answer *answer,
+                       struct hook_pending *pending, struct hook_outcome *ret, struct when by)
 {
     struct hook_answer a = {answer->status, answer->content_type, answer->body};
+    struct decoding d = {.call = c, .answer = &a, .pending = pending, .ret = ret};
 
-    if (answer->status / 100 != 2) {
-        buf_printf(d->why, "it answered with status %d", answer->status);
-        return err_of(ERR_PROTOCOL);
-    }
-    d->answer = &a;
     if (a.body.len > BIG_ANSWER_BYTES) {
-        offload("answer of a hook", decode, d, by);
+        offload("answer of a hook", decode, &d, by);
     } else {
-        on_big_stack(decode, d);
+        on_big_stack(decode, &d);
     }
-    return d->result;
+    return d.result;
 }
 
 /* ---- one question ---- */
 
-static struct err exchange(const struct hook *h, const struct hook_request *request,
-                           const struct hook_view *view, struct arena *a, struct fetch_answer *ret,
-                           struct buf *why, struct when by)
+struct err hook_exchange(const struct hook_call *c, const struct hook_request *request,
+                         struct fetch_answer *ret, struct when by)
 {
-    struct fetch_field *fields = arena_array(a, h->field_count, sizeof *fields);
+    const struct hook *h = c->hook;
     struct body_source source;
     struct fetch_source body = {.next = source_next, .rewind = source_rewind, .ctx = &source};
     struct fetch_request r = {.method = STR("POST"),
-                              .target = &h->target,
-                              .fields = fields,
-                              .field_count = h->field_count,
+                              .target = c->target,
+                              .fields = c->fields,
+                              .field_count = c->field_count,
                               .source = &body,
-                              .response_max = h->response_max};
+                              .response_max = c->response_max};
     struct engine_pool *held;
     struct fetch_pool *pool;
     struct err e;
 
-    memcpy(fields, h->fields, h->field_count * sizeof *fields);
-    if (fields[0].name.len == 0) {
-        fields[0] = (struct fetch_field){STR("Content-Type"), str_of(request->content_type)};
-    }
-    held = engine_pool_take(h->world->engine, h->settings->name, h->pool_key, &h->pool, &pool, why,
-                            by);
+    held = engine_pool_take(h->world->engine, h->settings->name, h->pool_key, &h->pool, &pool,
+                            c->why, by);
     if (held == NULL) {
         return err_of(ERR_CONFIG);
     }
-    source_begin(&source, view, request);
+    source_begin(&source, c->view, request);
     e = source_length(&source, &body.length, by);
     if (e.code == OK) {
-        e = fetch(pool, &r, a, ret, why, by);
+        e = fetch(pool, &r, c->a, ret, c->why, by);
     } else {
-        buf_put(why, STR("the message could not be read again"));
+        buf_put(c->why, STR("the message could not be read again"));
     }
     source_done(&source);
     engine_pool_give(held);
+    if (e.code != OK && c->why->len == 0) {
+        buf_put(c->why, str_of(err_text(e.code)));
+    }
     return e;
+}
+
+static struct err ask_classic(const struct hook *h, struct hook_pending *pending,
+                              const struct hook_view *view, struct arena *a,
+                              struct hook_outcome *ret, struct buf *why, struct when by)
+{
+    struct fetch_field *fields = arena_array(a, h->field_count, sizeof *fields);
+    struct hook_call c = {.hook = h,
+                          .view = view,
+                          .terms = &h->terms,
+                          .target = &h->target,
+                          .fields = fields,
+                          .field_count = h->field_count,
+                          .response_max = h->response_max,
+                          .a = a,
+                          .why = why};
+    struct hook_request request = {0};
+    struct fetch_answer answer = {0};
+    struct err e;
+
+    h->dialect->encode(view, &h->terms, a, &request);
+    memcpy(fields, h->fields, h->field_count * sizeof *fields);
+    if (fields[0].name.len == 0) {
+        fields[0] = (struct fetch_field){STR("Content-Type"), str_of(request.content_type)};
+    }
+    e = hook_exchange(&c, &request, &answer, by);
+    buf_done(&request.before);
+    buf_done(&request.after);
+    if (e.code == OK && answer.status / 100 != 2) {
+        buf_printf(why, "it answered with status %d", answer.status);
+        return err_of(ERR_PROTOCOL);
+    }
+    return e.code == OK ? hook_decode(&c, &answer, pending, ret, by) : e;
 }
 
 static struct err ask(const void *filter, void *session, const struct hook_view *view,
                       struct arena *a, struct hook_outcome *ret, struct buf *why, struct when by)
 {
     const struct hook *h = filter;
-    struct hook_request request = {0};
-    struct fetch_answer answer = {0};
-    struct decoding d = {
-        .hook = h, .view = view, .pending = session, .a = a, .ret = ret, .why = why};
-    struct err e;
 
-    h->dialect->encode(view, &h->terms, a, &request);
-    e = exchange(h, &request, view, a, &answer, why, by);
-    buf_done(&request.before);
-    buf_done(&request.after);
-    if (e.code != OK && why->len == 0) {
-        buf_put(why, str_of(err_text(e.code)));
-    }
-    return e.code == OK ? answered(&d, &answer, by) : e;
+    return h->registry != NULL ? hook_ask_draft(h, view, a, ret, why, by)
+                               : ask_classic(h, session, view, a, ret, why, by);
 }
 
 static void *begin(const void *filter, const struct hook_view *view)

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "hooks/chain.h"
+#include "hooks/registry.h"
 #include "http/fetch.h"
 
 struct hook {
@@ -24,6 +25,12 @@ struct hook {
     struct fetch_pool_options pool;
     struct str pool_key;
     const struct filter_world *world;
+
+    /* Of the draft dialects. */
+    struct str_set allow;                        /* what it may change, as configured */
+    const struct doc *filter;                    /* NULL: none */
+    const struct registry_options *registration; /* NULL: there is none to be had */
+    struct registry *registry;
 };
 
 extern const struct filter_kind hook_kind;

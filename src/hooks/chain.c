@@ -59,9 +59,11 @@ static const struct program *compile_enable(struct loading *l, struct str name,
     return err.code == OK ? program : NULL;
 }
 
-static const struct hook_dialect *dialect_of(enum hook_dialect_name name)
+const struct hook_dialect *hook_dialect_of(enum hook_dialect_name name)
 {
-    static const struct hook_dialect *const dialects[] = {[DIALECT_CLASSIC] = &hook_classic};
+    static const struct hook_dialect *const dialects[] = {[DIALECT_CLASSIC] = &hook_classic,
+                                                          [DIALECT_DRAFT_01] = &hook_draft_01,
+                                                          [DIALECT_DRAFT_02] = &hook_draft_02};
 
     return dialects[name];
 }
@@ -80,7 +82,7 @@ static void add_hook(struct loading *l, const struct config_object *o)
         .name = o->name,
         .kind = &hook_kind,
         .filter = hook_compile(s, l->source, o->at, &l->chain->arena, l->faults),
-        .dialect = dialect_of(s->dialect),
+        .dialect = hook_dialect_of(s->dialect),
         .stages = filter_stages(&s->stages),
         .enable = compile_enable(l, o->name, &s->enable),
         .timeout_ms = s->timeout_ms,
@@ -89,6 +91,8 @@ static void add_hook(struct loading *l, const struct config_object *o)
                        [HOOK_MAIL] = failure(s->on_mail, s->tempfail_on_error),
                        [HOOK_RCPT] = failure(s->on_rcpt, s->tempfail_on_error),
                        [HOOK_DATA] = failure(s->on_data, s->tempfail_on_error)},
+        .may_weaken = s->may_weaken,
+        .bears_malformed = s->dialect != DIALECT_CLASSIC && s->on_malformed == MALFORMED_NONE,
         .shadow = s->shadow,
         .order = s->order,
         .limits = {s->concurrency, s->queue, {s->breaker_failures, s->breaker_pause_ms}}};

@@ -36,6 +36,8 @@ struct chain_item {
     const struct program *enable; /* NULL: always */
     int64_t timeout_ms;
     enum filter_failure on_failure[HOOK_STAGES];
+    bool may_weaken;      /* what an earlier filter decided */
+    bool bears_malformed; /* an answer that cannot be used counts as none */
     bool shadow;
     int64_t order;
     struct filter_limits limits;
@@ -57,6 +59,7 @@ struct chain_source {
     struct config *config;
     const struct expr_services *expr; /* NULL: none */
     uint64_t message_bytes_max;
+    struct str hostname; /* who we say we are */
 };
 
 /* *ret NULL: there are no filters. Wants a thread's stack. */
@@ -72,6 +75,8 @@ static inline bool chain_asks(const struct chain *c, enum hook_stage s)
 /* What compiled filters of each kind come from: hook.c, milter.c. NULL: told in *faults. */
 void *hook_compile(const struct hook_settings *s, const struct chain_source *source,
                    struct position at, struct arena *a, struct faults *faults);
+
+const struct hook_dialect *hook_dialect_of(enum hook_dialect_name name);
 
 /* enable.c. What `enable` may read, and its value. */
 struct enable_facts {

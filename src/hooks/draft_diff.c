@@ -285,6 +285,22 @@ static struct err diff_message(struct draft *d)
     return diff_fields(d, was, is);
 }
 
+/* A refusal is told in the draft's words where the scanner has none that fit. */
+static void complete_reply(struct draft *d)
+{
+    static const struct hook_reply refused = {550, {5, 7, 1}, STR_INIT("Refused by policy")};
+    static const struct hook_reply turned_away = {554, {5, 7, 1}, STR_INIT("Refused by policy")};
+    static const struct hook_reply closed = {421, {4, 7, 0}, STR_INIT("Closing connection")};
+    struct hook_outcome *o = d->outcome;
+
+    hook_reply_check(o, d->view, d->a);
+    if (o->reply.code == 0 && o->action == HOOK_REJECT) {
+        o->reply = d->view->stage == HOOK_CONNECT ? turned_away : refused;
+    } else if (o->reply.code == 0 && o->action == HOOK_DISCONNECT) {
+        o->reply = closed;
+    }
+}
+
 struct err draft_diff(struct draft *d)
 {
     static const char *const known[] = {"action",     "response", "envelope", "message",
@@ -302,6 +318,9 @@ struct err draft_diff(struct draft *d)
     }
     if (!e.code) {
         e = diff_message(d);
+    }
+    if (!e.code) {
+        complete_reply(d);
     }
     /* To cancel a notice is to drop it: the message it speaks of is another. */
     if (!e.code && d->view->stage == HOOK_DSN && d->outcome->action == HOOK_CANCEL) {

@@ -158,7 +158,9 @@ static enum next failed(struct asking *k, const struct chain_item *item, struct 
                                         [FAILURE_TEMPFAIL] = "tempfail",
                                         [FAILURE_REJECT] = "reject",
                                         [FAILURE_QUARANTINE] = "quarantine"};
-    enum filter_failure policy = item->on_failure[k->work.stage];
+    enum filter_failure policy = e.code == ERR_PROTOCOL && item->bears_malformed
+                                     ? FAILURE_ACCEPT
+                                     : item->on_failure[k->work.stage];
 
     state_add(item->state, failed, 1);
     event_raise(&ev_filter_failed, ABOUT(k, item), f_duration(us),
@@ -263,8 +265,20 @@ static void fold(struct asking *k)
 static void take_action(struct asking *k, const struct chain_item *item,
                         const struct hook_outcome *o)
 {
+    bool has_word = o->action != HOOK_ACCEPT || o->reply.code != 0;
+
     k->ret->disconnect |= o->disconnect;
-    if (o->action < k->work.action || (o->action == HOOK_ACCEPT && o->reply.code == 0)) {
+    if (item->may_weaken && o->action < k->work.action) {
+        k->ret->by = o->action > HOOK_ACCEPT ? item->name : STR_EMPTY;
+        k->work.action = o->action;
+        k->work.reply = o->reply;
+        return;
+    }
+    /* A filter that sees the word so far in its question, and leaves it, has said nothing. */
+    if (o->action == k->work.action && o->reply.code == 0 && !is_collected(item)) {
+        return;
+    }
+    if (o->action < k->work.action || !has_word) {
         return;
     }
     if (o->action > HOOK_ACCEPT) {

@@ -5,10 +5,11 @@
  * Source    Design section 9; P9; reference of MTA Hooks, sections 2.9, 2.10 and 4.4.
  * Rules     1. A filter sees the mail as those before it left it; the edits of classic hooks wait
  *              and are applied together, before the next filter of another kind or at the end.
- *           2. What one has decided no later one weakens. Reject, discard and disconnect end the
- *              chain, and all edits are forgotten.
+ *           2. What one has decided no later one weakens, but one that `may-weaken`. Reject,
+ *              discard and disconnect end the chain, and all edits are forgotten.
  *           3. An answer is applied whole or not at all. One that cannot be is a failure.
- *           4. A failure does what the configuration says for that filter at that stage.
+ *           4. A failure does what the configuration says for that filter at that stage; an answer
+ *              that cannot be used may count as none (on-malformed).
  *           5. STAGE_EARLY_MS for all of a stage before the data, STAGE_DATA_MS at its end,
  *              whatever the filters may have each.
  *           6. A filter in shadow is asked and its answer logged; nothing follows from it.
@@ -39,6 +40,8 @@ struct engine *engine_new(const struct engine_options *o);
 void engine_use_dns(struct engine *e, struct dns *dns);
 /* Makes a chain ready to be asked, before any session has it; NULL is harmless. */
 void engine_use(struct engine *e, struct chain *c);
+/* On home, before the loops stop: gives registrations back, and waits for that a few seconds. */
+void engine_home_stop(struct engine *e, struct when by);
 /* On each of the loops, when nobody there asks any more. */
 void engine_loop_stop(struct engine *e, struct when by);
 void engine_free(struct engine *e);

@@ -2,6 +2,9 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "hooks/engine.h"
+#include "hooks/events.h"
+#include "hooks/registry.h"
+#include "runtime/log.h"
 
 struct engine_pool {
     struct engine_pool *next;
@@ -24,12 +27,27 @@ struct engine {
     unsigned loop_count;
 };
 
+static void registry_told(void *ctx, struct str name, enum registry_told what, struct str text,
+                          int64_t next_ms)
+{
+    static const struct event_kind *const kinds[] = {
+        [REGISTRY_HAD] = &ev_hook_registered,
+        [REGISTRY_IS_SUSPENDED] = &ev_hook_suspended,
+        [REGISTRY_NOT_HAD] = &ev_hook_not_registered,
+        [REGISTRY_GIVEN_BACK] = &ev_hook_deregistered,
+    };
+
+    (void)ctx;
+    event_raise(kinds[what], f_name(name), f_text(text), f_duration(next_ms * 1000));
+}
+
 struct engine *engine_new(const struct engine_options *o)
 {
     struct engine *e = MEM_NEW(struct engine);
 
     e->home = o->home;
     e->world.engine = e;
+    e->world.registries = registries_new(o->home, registry_told, NULL);
     e->loop_count = o->loop_count;
     e->loops = mem_array(o->loop_count, sizeof *e->loops);
     for (unsigned i = 0; i < o->loop_count; i++) {
@@ -65,6 +83,7 @@ static struct filter_state *state_for(struct engine *e, const struct chain_item 
 void engine_use(struct engine *e, struct chain *c)
 {
     must(loop_self() == e->home);
+    registries_begin(e->world.registries);
     for (uint32_t i = 0; c != NULL && i < c->count; i++) {
         struct chain_item *item = &c->items[i];
 
@@ -74,6 +93,12 @@ void engine_use(struct engine *e, struct chain *c)
             item->kind->attach(item->filter, &e->world);
         }
     }
+    registries_end(e->world.registries);
+}
+
+void engine_home_stop(struct engine *e, struct when by)
+{
+    registries_stop(e->world.registries, by);
 }
 
 void engine_each(const struct engine *e, void (*fn)(void *ctx, const struct filter_state *s),
@@ -189,6 +214,7 @@ void engine_free(struct engine *e)
         mem_free(s);
         s = next;
     }
+    registries_free(e->world.registries);
     mem_free(e->loops);
     mem_free(e);
 }

@@ -13,11 +13,13 @@
 
 struct dns;
 struct engine;
+struct registries;
 
 /* What filters may use beside their settings; there is one as long as the server lives. */
 struct filter_world {
     struct dns *dns; /* names of hosts; NULL: addresses only */
     struct engine *engine;
+    struct registries *registries; /* of draft hooks; home's */
 };
 
 struct filter_kind {

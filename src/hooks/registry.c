@@ -158,6 +158,32 @@ static void end(struct registry *r)
     registry_answer(r);
 }
 
+static struct err live(struct registry *r)
+{
+    struct err e = ERR_OK;
+
+    while (!e.code && !r->is_retired) {
+        bool has_one = r->has_pass && !r->is_lost && r->renew.ms > clock_date().ms;
+
+        e = has_one ? keep(r) : start(r);
+    }
+    r->is_starting = false;
+    registry_answer(r);
+    return e;
+}
+
+/* Calls of an older configuration go on; a newer one may want it again. */
+static struct err linger(struct registry *r)
+{
+    struct when until = when_after(REGISTRY_RETIRE_MS);
+    struct err e = ERR_OK;
+
+    while (!e.code && r->is_retired) {
+        e = signal_wait(&r->changed, "calls under a registration", until);
+    }
+    return e.code == ERR_TIMEOUT ? ERR_OK : e;
+}
+
 static void run(void *arg)
 {
     struct registry *r = arg;
@@ -166,19 +192,21 @@ static void run(void *arg)
     if (e.code) {
         tell(r, REGISTRY_NOT_HAD, buf_str(&r->why), 0);
     }
-    while (!e.code && !r->is_retired) {
-        e = start(r);
-        if (!e.code && r->has_pass && !r->is_lost) {
-            e = keep(r);
+    do {
+        if (!e.code) {
+            e = live(r);
         }
-    }
-    r->is_starting = false;
-    registry_answer(r);
+        if (!e.code) {
+            e = linger(r);
+        }
+    } while (!e.code && !r->is_retired);
+    r->is_done = true; /* nobody takes it any more */
     if (!e.code) {
-        e = fiber_sleep(when_after(REGISTRY_RETIRE_MS), WHEN_NEVER);
-    }
-    if (!e.code) {
+        struct fetch_pool *pool = r->pool;
+
         give_back(r);
+        r->pool = NULL;
+        fetch_pool_free(pool, WHEN_NEVER);
     }
     end(r);
 }
@@ -273,8 +301,10 @@ struct registry *registries_take(struct registries *all, const struct registry_o
     must(loop_self() == all->home);
     LIST_EACH (&all->all, k) {
         r = REGISTRY_OF(k);
-        if (str_eq(r->o.key, o->key) && !r->is_retired) {
+        if (str_eq(r->o.key, o->key) && !r->is_done) {
             r->is_marked = true;
+            r->is_retired = false;
+            signal_raise(&r->changed);
             return r;
         }
     }

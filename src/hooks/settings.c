@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "config/config.h"
 #include "config/hint.h"
-#include "http/target.h"
+#include "hooks/settings_part.h"
 
 /* The first word of a value is the one that is shown. */
 static const struct setting_choice dialects[] = {{"classic", DIALECT_CLASSIC},
@@ -11,6 +11,11 @@ static const struct setting_choice dialects[] = {{"classic", DIALECT_CLASSIC},
                                                  {"draft-02", DIALECT_DRAFT_02},
                                                  {"draft", DIALECT_DRAFT_02},
                                                  {NULL, 0}};
+
+static const struct setting_choice formats[] = {
+    {"json", FORMAT_JSON}, {"cbor", FORMAT_CBOR}, {NULL, 0}};
+static const struct setting_choice malformed_answers[] = {
+    {"default-action", MALFORMED_NONE}, {"failure", MALFORMED_FAILURE}, {NULL, 0}};
 
 const struct setting_choice filter_failures[] = {{"accept", FAILURE_ACCEPT},
                                                  {"tempfail", FAILURE_TEMPFAIL},
@@ -92,17 +97,7 @@ unsigned filter_stages_check(const struct str_list *names, const char *of, struc
 
 /* ---- what concerns several keys ---- */
 
-struct checking {
-    const struct config *cfg;
-    const struct config_object *o;
-    const struct hook_settings *s;
-    struct fetch_target target;
-    bool has_target;
-    struct arena arena;
-    struct faults *faults;
-};
-
-static struct position where(const struct checking *c, const char *key)
+struct position hook_where(const struct hook_checking *c, const char *key)
 {
     struct position at;
 
@@ -110,70 +105,51 @@ static struct position where(const struct checking *c, const char *key)
     return at;
 }
 
-static bool is_given(const struct checking *c, const char *key)
+bool hook_is_given(const struct hook_checking *c, const char *key)
 {
     return config_where(c->cfg, c->s, key, NULL);
 }
 
-static void check_url(struct checking *c)
+static void check_url(struct hook_checking *c)
 {
     struct buf why BUF_LOCAL = {0};
 
-    if (!is_given(c, "url")) {
+    if (!hook_is_given(c, "url")) {
         return; /* told already */
     }
     c->has_target = fetch_target_parse(c->s->url, &c->arena, &c->target, &why).code == OK;
     if (!c->has_target) {
-        fault_error(c->faults, where(c, "url"), "hooks.%.*s: %.*s", STR_ARG(c->o->name),
+        fault_error(c->faults, hook_where(c, "url"), "hooks.%.*s: %.*s", STR_ARG(c->o->name),
                     STR_ARG(buf_str(&why)));
     }
 }
 
-static void check_dialect(struct checking *c)
-{
-    static const char *const of_drafts[] = {"allow", "allow-plain"};
-
-    if (c->s->dialect != DIALECT_CLASSIC) {
-        fault_error(c->faults, where(c, "dialect"),
-                    "hooks.%.*s: the dialects of the draft are not offered by this version",
-                    STR_ARG(c->o->name));
-        return;
-    }
-    for (size_t i = 0; i < COUNT_OF(of_drafts); i++) {
-        if (is_given(c, of_drafts[i])) {
-            fault_error(c->faults, where(c, of_drafts[i]),
-                        "hooks.%.*s: %s is not for the classic dialect", STR_ARG(c->o->name),
-                        of_drafts[i]);
-        }
-    }
-}
-
-static void check_auth(struct checking *c)
+static void check_auth(struct hook_checking *c)
 {
     bool has_basic = c->s->basic_user.len > 0 || c->s->basic_secret.is_given;
 
     if (has_basic && c->s->bearer_token.is_given) {
-        fault_error(c->faults, where(c, "auth.bearer.token"),
+        fault_error(c->faults, hook_where(c, "auth.bearer.token"),
                     "hooks.%.*s: auth is either basic or bearer", STR_ARG(c->o->name));
     } else if (has_basic && c->s->basic_user.len == 0) {
-        fault_error(c->faults, where(c, "auth.basic.secret"),
+        fault_error(c->faults, hook_where(c, "auth.basic.secret"),
                     "hooks.%.*s: auth.basic needs a user beside the secret", STR_ARG(c->o->name));
     } else if (has_basic && !c->s->basic_secret.is_given) {
-        fault_error(c->faults, where(c, "auth.basic.user"),
+        fault_error(c->faults, hook_where(c, "auth.basic.user"),
                     "hooks.%.*s: auth.basic needs a secret beside the user", STR_ARG(c->o->name));
     } else if (str_find(c->s->basic_user, ':') != STR_NONE) {
-        fault_error(c->faults, where(c, "auth.basic.user"),
+        fault_error(c->faults, hook_where(c, "auth.basic.user"),
                     "hooks.%.*s: a user of Basic authentication has no colon", STR_ARG(c->o->name));
     }
     if ((has_basic || c->s->bearer_token.is_given) && c->has_target && !c->target.is_tls &&
         !fetch_target_is_loopback(&c->target)) {
-        fault_warn(c->faults, where(c, "url"),
+        fault_warn(c->faults, hook_where(c, "url"),
                    "hooks.%.*s: the secret travels in the clear: the address is not https",
                    STR_ARG(c->o->name));
     }
 }
 
-static void check_headers(struct checking *c)
+static void check_headers(struct hook_checking *c)
 {
     bool has_auth = c->s->basic_user.len > 0 || c->s->bearer_token.is_given;
 
@@ -182,48 +158,48 @@ static void check_headers(struct checking *c)
         struct fetch_field f = {.value = c->s->headers.items[i]};
 
         if (!str_cut(&f.value, ':', &f.name)) {
-            fault_error(c->faults, where(c, "headers"),
+            fault_error(c->faults, hook_where(c, "headers"),
                         "hooks.%.*s: a header is written \"Name: value\"", STR_ARG(c->o->name));
             continue;
         }
         f = (struct fetch_field){str_trim(f.name), str_trim(f.value)};
         if (fetch_field_check(&f, &why).code != OK) {
-            fault_error(c->faults, where(c, "headers"), "hooks.%.*s: %.*s", STR_ARG(c->o->name),
-                        STR_ARG(buf_str(&why)));
+            fault_error(c->faults, hook_where(c, "headers"), "hooks.%.*s: %.*s",
+                        STR_ARG(c->o->name), STR_ARG(buf_str(&why)));
         } else if (has_auth && str_eq_nocase(f.name, STR("Authorization"))) {
-            fault_warn(c->faults, where(c, "headers"),
+            fault_warn(c->faults, hook_where(c, "headers"),
                        "hooks.%.*s: the header Authorization is left out: auth makes it",
                        STR_ARG(c->o->name));
         }
     }
 }
 
-static void check_tls(struct checking *c)
+static void check_tls(struct hook_checking *c)
 {
     static const char *const keys[] = {"tls.ca", "tls.certificate", "tls.key",
                                        "tls.allow-invalid-certs"};
 
     for (size_t i = 0; i < COUNT_OF(keys) && c->has_target && !c->target.is_tls; i++) {
-        if (is_given(c, keys[i])) {
-            fault_error(c->faults, where(c, keys[i]),
+        if (hook_is_given(c, keys[i])) {
+            fault_error(c->faults, hook_where(c, keys[i]),
                         "hooks.%.*s: %s is for https, and the address is not", STR_ARG(c->o->name),
                         keys[i]);
             return;
         }
     }
     if ((c->s->tls_certificate.len > 0) != (c->s->tls_key.len > 0)) {
-        fault_error(c->faults, where(c, c->s->tls_key.len > 0 ? "tls.key" : "tls.certificate"),
+        fault_error(c->faults, hook_where(c, c->s->tls_key.len > 0 ? "tls.key" : "tls.certificate"),
                     "hooks.%.*s: tls needs both certificate and key", STR_ARG(c->o->name));
     }
     if (c->s->tls_allow_invalid_certs) {
-        fault_warn(c->faults, where(c, "tls.allow-invalid-certs"),
+        fault_warn(c->faults, hook_where(c, "tls.allow-invalid-certs"),
                    "hooks.%.*s: whoever is on the way may read this mail and answer in the "
                    "scanner's place",
                    STR_ARG(c->o->name));
     }
 }
 
-static void check_failures(struct checking *c, unsigned stages)
+static void check_failures(struct hook_checking *c, unsigned stages)
 {
     static const struct {
         const char *key;
@@ -235,8 +211,8 @@ static void check_failures(struct checking *c, unsigned stages)
                 {"on-failure.data", HOOK_DATA}};
 
     for (size_t i = 0; i < COUNT_OF(keys) && stages != 0; i++) {
-        if (is_given(c, keys[i].key) && (stages >> keys[i].stage & 1) == 0) {
-            fault_error(c->faults, where(c, keys[i].key),
+        if (hook_is_given(c, keys[i].key) && (stages >> keys[i].stage & 1) == 0) {
+            fault_error(c->faults, hook_where(c, keys[i].key),
                         "hooks.%.*s: %s has no effect: it is not asked at that stage",
                         STR_ARG(c->o->name), keys[i].key);
             fault_hint(c->faults, "add %.*s to stages", STR_ARG(hook_stage_name(keys[i].stage)));
@@ -247,15 +223,15 @@ static void check_failures(struct checking *c, unsigned stages)
 static void check_one(const struct config *cfg, const struct config_object *o,
                       struct faults *faults)
 {
-    struct checking c = {.cfg = cfg, .o = o, .s = o->settings, .faults = faults};
+    struct hook_checking c = {.cfg = cfg, .o = o, .s = o->settings, .faults = faults};
 
     check_url(&c);
-    check_dialect(&c);
+    hook_check_draft(&c);
     check_auth(&c);
     check_headers(&c);
     check_tls(&c);
     check_failures(
-        &c, filter_stages_check(&c.s->stages, "hooks", o->name, where(&c, "stages"), faults));
+        &c, filter_stages_check(&c.s->stages, "hooks", o->name, hook_where(&c, "stages"), faults));
     arena_done(&c.arena);
 }
 

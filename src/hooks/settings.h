@@ -22,6 +22,11 @@ extern const struct setting_choice filter_failures[];
 
 enum hook_dialect_name { DIALECT_CLASSIC, DIALECT_DRAFT_01, DIALECT_DRAFT_02 };
 
+enum hook_format { FORMAT_JSON, FORMAT_CBOR };
+
+/* What a draft hook's answer that cannot be used counts as. */
+enum malformed_answer { MALFORMED_NONE, MALFORMED_FAILURE };
+
 struct hook_settings { /* hooks, each with a name */
     struct str name;
     struct str url;
@@ -41,6 +46,11 @@ struct hook_settings { /* hooks, each with a name */
     bool tls_allow_invalid_certs;
     struct str_list allow;
     bool shadow, allow_plain, classic_strict;
+    enum hook_format format;
+    bool discover, require_all_stages, strict, may_weaken, disclose_filter;
+    struct str_list properties;
+    enum malformed_answer on_malformed;
+    struct str filter;
     uint32_t breaker_failures;
     int64_t breaker_pause_ms;
     int64_t order;

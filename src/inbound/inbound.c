@@ -161,6 +161,9 @@ struct err inbound_use(struct inbound *in, struct policy *policy, struct buf *wh
     }
     e = doors_use(in, policy, why);
     if (e.code) {
+        if (in->engine != NULL && in->policy != NULL) {
+            engine_use(in->engine, in->policy->chain); /* the old filters stay */
+        }
         policy_drop(policy);
         return e;
     }

@@ -38,6 +38,7 @@ struct policy *policy_load(const struct policy_source *source, struct faults *fa
     p->memory_bytes = p->settings->memory_bytes > 0 ? p->settings->memory_bytes
                                                     : source->memory_bytes;
     p->directory = directory_load(p->settings, false, faults);
+    chain.hostname = p->hostname;
     if (!load_tls(p, faults) || !chain_load(&chain, faults, &p->chain) || p->directory == NULL) {
         policy_drop(p);
         return NULL;

@@ -232,6 +232,7 @@ static void end(struct server *s)
     for (unsigned i = 0; i < s->worker_count; i++) {
         (void)stage_join(&s->workers[i].last, "a worker to end", WHEN_NEVER);
     }
+    engine_home_stop(s->engine, WHEN_NEVER); /* nobody asks filters any more */
     loop_cancel(s->store_loop);
     (void)stage_join(&s->store_end, "the store's checkpoint", WHEN_NEVER);
     if (s->lookups != NULL) {

@@ -144,6 +144,7 @@ static void end(struct rig *r)
     if (r->lookups != NULL) {
         lookup_close(r->lookups, WHEN_NEVER);
     }
+    engine_home_stop(r->engine, WHEN_NEVER);
     dns_close(r->dns, WHEN_NEVER);
 }
 

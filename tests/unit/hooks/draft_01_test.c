@@ -68,7 +68,7 @@ static void actions_and_replies(void **state)
         {"DR-26", HOOK_DATA, "{\"set\":null,\"add\":null,\"delete\":null}", "accept"},
         {"DR-26", HOOK_DATA, "{\"set\":[],\"add\":[],\"delete\":[]}", "accept"},
         {"DR-26", HOOK_DATA, "{\"unknown\":1}", "accept"},
-        {"DR-32", HOOK_DATA, SET("/action", "\"reject\""), "reject"},
+        {"DR-32", HOOK_DATA, SET("/action", "\"reject\""), REFUSED},
         {"DR-33", HOOK_RCPT,
          "{\"set\":[" OP("/action", "\"reject\"") "," OP("/response/code", "451") "," OP(
              "/response/message", "\"later\"") "]}",
@@ -81,7 +81,7 @@ static void actions_and_replies(void **state)
         {"3.14", HOOK_DATA,
          "{\"set\":[" OP("/response/code", "451") "," OP("/response/enhancedCode",
                                                          "\"5.7.1\"") "]}",
-         "accept 451 ; 1 noted"},
+         "accept; 2 noted"},
         {"3.14", HOOK_DATA, SET("/response/message", "\"only text\""), "accept; 1 noted"},
         {"3.13", HOOK_DATA, SET("/response/code", "700"), "accept; 1 noted"},
         {"3.13", HOOK_DATA, SET("/response/code", "\"550\""), "accept; 1 noted"},
@@ -90,7 +90,9 @@ static void actions_and_replies(void **state)
         {"DR-35", HOOK_RCPT, SET("/action", "\"discard\""), "discard"},
         {"DR-36", HOOK_DATA, SET("/action", "\"quarantine\""), "quarantine"},
         {"DR-36", HOOK_MAIL, SET("/action", "\"quarantine\""), "quarantine"},
-        {"DR-38", HOOK_EHLO, SET("/action", "\"disconnect\""), "disconnect"},
+        {"3.14", HOOK_CONNECT, SET("/action", "\"reject\""), "reject 554 5.7.1 Refused by policy"},
+        {"DR-38", HOOK_EHLO, SET("/action", "\"disconnect\""),
+         "disconnect 421 4.7.0 Closing connection"},
         {"DR-39", HOOK_CONNECT, SET("/action", "\"discard\""), NULL},
         {"DR-39", HOOK_EHLO, SET("/action", "\"quarantine\""), NULL},
         {"DR-40", HOOK_DATA, SET("/action", "\"bogus\""), NULL},
@@ -329,7 +331,7 @@ static void a_hook_changes_what_it_may(void **state)
     static const struct str few[] = {STR_INIT("/action"), STR_INIT("/envelope/to"),
                                      STR_INIT("/message/headers")};
     static const struct row rows[] = {
-        {"DR-49", HOOK_DATA, SET("/action", "\"reject\""), "reject"},
+        {"DR-49", HOOK_DATA, SET("/action", "\"reject\""), REFUSED},
         {"DR-49", HOOK_DATA, DELETE("/envelope/to/0"), "accept; -11"},
         {"K4", HOOK_DATA, SET("/response/code", "550"), NULL},
         {"DR-49", HOOK_DATA, SET("/envelope/from/address", "null"), NULL},
@@ -376,7 +378,7 @@ static void an_answer_does_not_weaken_unless_trusted(void **state)
          "quarantine; -11; 1 noted"},
         {"DR-37", HOOK_DATA, SET("/action", "\"accept\""), "accept"},
         {"DR-36", HOOK_DATA, "{}", "quarantine"},
-        {"3.15", HOOK_DATA, SET("/action", "\"reject\""), "reject"},
+        {"3.15", HOOK_DATA, SET("/action", "\"reject\""), REFUSED},
     };
     struct hook_terms terms = terms_of(NULL, 0, all, COUNT_OF(all));
     struct hook_view view = example_view(HOOK_DATA);
@@ -392,7 +394,7 @@ static void an_answer_does_not_weaken_unless_trusted(void **state)
 static void replies_are_told_from_what_was_sent(void **state)
 {
     static const struct row rows[] = {
-        {"DR-34", HOOK_DATA, SET("/action", "\"reject\""), "reject"},
+        {"DR-34", HOOK_DATA, SET("/action", "\"reject\""), REFUSED},
         {"DR-34", HOOK_DATA, SET("/response/message", "\"taken\""), "accept 250 2.0.0 taken"},
         {"DR-33", HOOK_DATA,
          "{\"set\":[" OP("/action", "\"reject\"") "," OP("/response/code", "451") "]}",

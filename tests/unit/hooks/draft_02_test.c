@@ -25,7 +25,7 @@ static void patches_become_outcomes(void **state)
     } rows[] = {
         {"PT-01", HOOK_DATA, "[]", "accept"},
         {"PT-01", HOOK_DATA, "{}", "accept"},
-        {"PT-02", HOOK_DATA, "[" PUT("replace", "/action", "\"reject\"") "]", "reject"},
+        {"PT-02", HOOK_DATA, "[" PUT("replace", "/action", "\"reject\"") "]", REFUSED},
         {"PT-02", HOOK_RCPT,
          "[" PUT("replace", "/action", "\"reject\"") "," PUT(
              "replace", "/response", "{\"code\":451,\"message\":\"later\"}") "]",
@@ -44,7 +44,7 @@ static void patches_become_outcomes(void **state)
         {"PT-05", HOOK_DATA,
          "[" PUT("test", "/client/ip", "\"198.51.100.23\"") "," PUT("replace", "/action",
                                                                     "\"reject\"") "]",
-         "reject"},
+         REFUSED},
         {"PT-05", HOOK_DATA,
          "[" PUT("test", "/message/subject", "\"invoice\\tfor October\"") "," PUT(
              "replace", "/message/subject", "\"paid\"") "]",
@@ -75,7 +75,7 @@ static void patches_become_outcomes(void **state)
         {"PT-12", HOOK_ROUTE, "[" PUT("add", "/envelope/to/1/rawMessage", "\"QTog\"") "]", NULL},
         {"PT-13", HOOK_DATA, "[" PUT("spam", "/action", "\"reject\"") "]", NULL},
         {"PT-14", HOOK_DATA, "{\"set\":[{\"path\":\"/action\",\"value\":\"reject\"}]}",
-         "reject; 1 noted"},
+         REFUSED "; 1 noted"},
         {"PT-14", HOOK_DATA, "{\"patch\":[]}", NULL},
         /* what the document may not become */
         {"4.3", HOOK_DATA, "[" OP("remove", "/action") "]", NULL},

@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "hooks/draft.h"
 
+#define REFUSED "reject 550 5.7.1 Refused by policy"
+
 /* Dates of the view: it stands at START, and its message expires a day later. */
 #define START_MS 1793613600000LL
 #define DAY_MS   86400000LL
