@@ -209,24 +209,27 @@ static struct err check(struct asking *k, struct hook_outcome *o, struct buf *wh
     return e;
 }
 
-static void apply(struct asking *k, const struct chain_item *item, const struct hook_outcome *o)
+static void apply(struct asking *k, const struct hook_outcome *o)
 {
     enum hook_action action = k->work.action;
     struct hook_reply reply = k->work.reply;
     struct hook_view now;
 
-    if (o->edit_count == 0) {
-        return;
-    }
     for (uint32_t i = 0; i < o->edit_count; i++) {
         k->ret->changed |= 1U << o->edits[i].kind;
     }
-    hook_view_apply(&k->work, o, &k->next_id, k->a, &now);
-    k->work = now;
-    k->work.action = action;
-    k->work.reply = reply;
-    state_add(item->state, edits, o->edit_count);
-    tell_edits(k, item, o);
+    if (o->edit_count > 0) {
+        hook_view_apply(&k->work, o, &k->next_id, k->a, &now);
+        k->work = now;
+        k->work.action = action;
+        k->work.reply = reply;
+    }
+}
+
+static void note_edits(struct asking *k, const struct chain_item *item, uint32_t count)
+{
+    k->ret->edited_by = item->name;
+    state_add(item->state, edits, count);
 }
 
 /* The edits that classic hooks have left so far, as one outcome. */
@@ -250,7 +253,7 @@ static void fold(struct asking *k)
     }
     must(gather(k, item, &o, &why).code == OK);
     tell_notes(k, item, &o);
-    apply(k, item, &o);
+    apply(k, &o);
     if (o.action > k->work.action) { /* nobody is left to whom it could go */
         k->work.action = o.action;
         k->ret->by = item->name;
@@ -315,14 +318,21 @@ static enum next obey(struct asking *k, const struct chain_item *item, struct ho
         return GO_ON;
     }
     if (has_new) {
+        uint32_t count = k->talk->pending.count - before->count;
+
         k->collected = item;
+        note_edits(k, item, count);
+        event_raise(&ev_filter_edited, ABOUT(k, item), f_count(count),
+                    f_text(STR("modifications")));
     }
     take_action(k, item, o);
     if (hook_action_is_last(k->work.action)) {
         return STOP;
     }
-    if (k->work.stage == HOOK_DATA) {
-        apply(k, item, o);
+    if (k->work.stage == HOOK_DATA && o->edit_count > 0) {
+        note_edits(k, item, o->edit_count);
+        tell_edits(k, item, o);
+        apply(k, o);
     }
     return is_collected(item) && o->action == HOOK_QUARANTINE ? STOP : GO_ON;
 }
@@ -394,7 +404,7 @@ struct err engine_ask(struct talk *t, const struct engine_question *q, struct ar
         .talk = t, .q = q, .a = a, .ret = ret, .work = *q->view, .next_id = ADDED_IDS};
     enum next next = GO_ON;
 
-    *ret = (struct verdict){.by = STR_EMPTY, .reason = STR_EMPTY};
+    *ret = (struct verdict){.by = STR_EMPTY, .edited_by = STR_EMPTY, .reason = STR_EMPTY};
     k.stage_by = when_within(by, stage == HOOK_DATA ? STAGE_DATA_MS : STAGE_EARLY_MS);
     t->pending = (struct hook_pending){0};
     for (uint32_t i = 0; i < t->chain->count && next == GO_ON; i++) {

@@ -78,6 +78,7 @@ struct verdict {
     bool is_failure;         /* the failure policy of `by` speaks */
     struct str by;           /* the filter that decided; empty: none did */
     struct str reason;       /* its own for a quarantine; empty: none */
+    struct str edited_by;    /* the last that changed anything */
     unsigned changed;        /* bits of hook_edit_kind */
     struct hook_view view;   /* after the edits */
 };

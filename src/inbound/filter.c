@@ -285,7 +285,7 @@ static void take_sender(struct session *s, const struct verdict *v)
 
     m->sender = arena_dup(a, v->view.sender);
     if (why != REFUSAL_NONE) {
-        tell(s, &ev_filter_parameters_dropped, STR_EMPTY, v->by,
+        tell(s, &ev_filter_parameters_dropped, STR_EMPTY, v->edited_by,
              STR("the parameters of the new sender are none of MAIL"));
         return;
     }
@@ -335,7 +335,7 @@ static void take_rcpts(struct session *s, const struct verdict *v)
             intake_rcpt(&s->intake, &f->to[r->id].args, &f->to[r->id].stands_for,
                         s->policy->settings->recipients_max, &why);
         } else {
-            add_rcpt(s, r, v->by);
+            add_rcpt(s, r, v->edited_by);
         }
     }
 }
@@ -390,7 +390,7 @@ static bool take_edits(struct session *s, const struct verdict *v, struct conten
     if ((v->changed & of_rcpts) != 0) {
         take_rcpts(s, v);
         if (s->intake.to_count == 0) {
-            return discard(s, v->by, ret);
+            return discard(s, v->edited_by, ret);
         }
     }
     return (v->changed & (of_header | of_body)) == 0 ||

@@ -474,6 +474,8 @@ def test_hooks_see_the_message_as_it_came_and_their_edits_count_together(yard, s
     identity = sends(yard).split()[-1]
     assert another_scanner.requests[0]["message"]["headers"] == scanner.requests[0]["message"]["headers"]
     assert behind_trace(arrived(yard, identity)) == "X-A: 1\r\nX-B: 2\r\n" + MESSAGE
+    for name in "ab":
+        yard.wait("filter_edited", message=identity, name=name, count=1)
 
 
 def test_a_later_rejection_forgets_the_edits_before(yard, scanner, another_scanner):
@@ -533,7 +535,7 @@ def test_added_recipients_are_judged_as_if_the_client_had_named_them(yard, scann
     identity = sends(yard).split()[-1]
     yard.wait("delivery_done", message=identity, rcpt="cy@example.org")
     yard.wait("delivery_done", message=identity, rcpt="bob@example.org")
-    yard.wait("filter_rcpt_refused", rcpt="eve@elsewhere.example")
+    yard.wait("filter_rcpt_refused", rcpt="eve@elsewhere.example", name="policy")
     assert len(yard.mailbox("bob@example.org")) == 1
     assert yard.wait("message_accepted")["recipients"] == 2
 
