@@ -7,13 +7,16 @@
  * Looks     The claims of all that is stored, worked out anew, against what the queue counts. What
  *           is on its way in or being recorded differs for a moment: a difference must be gone
  *           within seconds.
+ * Sessions  Limiters of arriving mail count what is open, refuse nobody, and have nothing left when all
+ *           clients are gone, however that was.
  * A seed    240 messages to fast, slow, flaky and refusing hosts; three lives; some 40 reloads.
  *
  * Switches  Faults that a look must see: leak (something is held for nobody), forget (what waits is
- *           given back), blind (a reload is not counted again).
+ *           given back), blind (a reload is not counted again), stuck (a limiter was not given back).
  */
 #include "base/mem.h"
 #include "chance.h"
+#include "inbound/part.h"
 #include "queue/claims.h"
 #include "queue/operate.h"
 #include "queue/part.h"
@@ -52,7 +55,12 @@ enum {
     "      - { if: \"starts_with(rcpt_domain, 's')\", use: slow }\n"                               \
     "      - { if: \"source == 'dsn'\", use: dsn }\n"                                              \
     "      - { use: remote }\n"                                                                    \
-    "    route: [ { use: mx } ]\n" quotas
+    "    route: [ { use: mx } ]\n"                                                                 \
+    "  limiter:\n"                                                                                 \
+    "    inbound:\n"                                                                               \
+    "      clients: { key: [remote_ip], concurrency: 1000 }\n"                                     \
+    "      senders: { key: [sender], concurrency: 1000 }\n"                                        \
+    "      rcpts: { key: [rcpt_domain], concurrency: 1000 }\n" quotas
 
 /* The last one is in no life's beginning: it has none. */
 static const char *const configs[] = {
@@ -362,6 +370,22 @@ static void expect_nothing(struct machine *m)
     }
 }
 
+static void expect_nobody(struct machine *m)
+{
+    struct limits *l = m->inbound->limits;
+
+    if (sim_switched(m->run, "stuck")) {
+        struct limit_key key = {.rule = STR("senders"), .values = STR("x")};
+        struct limit_refusal why;
+
+        must(limits_take(l, &key, 1, true, clock_now(), &why));
+    }
+    must(limits_next(l, clock_now()) == NULL); /* forgets what is not used */
+    if (limits_buckets(l) > 0) {
+        sim_fail(m->run, "nobody is there, and limiters count %zu keys", limits_buckets(l));
+    }
+}
+
 static void outside(struct machine *m)
 {
     struct scene *c = m->options.ctx;
@@ -386,6 +410,7 @@ static void outside(struct machine *m)
     (void)group_join(&looks, WHEN_NEVER);
     if (c->is_last) {
         expect_nothing(m);
+        expect_nobody(m);
     }
 }
 
