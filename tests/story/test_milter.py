@@ -13,6 +13,7 @@ from peers.opendkim import OpenDKIM
 from peers.postfix import Postfix
 from peers.rspamd import Rspamd
 from ports import free_port
+from scanner import Scanner
 
 LETTER = (b"From: a@client.example\r\nTo: bob@example.org,\r\n\tcarol@example.org\r\n"
           b"Date: Mon, 1 Jan 2024 10:00:00 +0000\r\nMessage-ID: <1@client.example>\r\n"
@@ -262,6 +263,79 @@ def refused(port):
         client.sends(stuffed(LETTER))
         hear("DOT")
     return heard
+
+
+# ---- among other filters ----
+
+def test_filters_work_on_what_those_before_them_left(yard):
+    """Milters first, then hooks, unless an order says otherwise."""
+    with Milter() as f, Milter() as late, Scanner() as scanner:
+        f.answers("E", milter.add("X-First", "1"), milter.delete_rcpt("<carol@example.org>"),
+                  milter.CONTINUE)
+        scanner.says(data={"action": "accept", "modifications": [
+            {"type": "addHeader", "name": "X-Second", "value": "2"}]})
+        milters(yard, f, {"address": late.address, "order": 1})
+        yard.configure({"hooks": [scanner.hook("data")]}).start()
+        identity = sends_mail(yard, "a@client.example", ["bob@example.org", "carol@example.org"],
+                              LETTER)
+        yard.wait("delivery_done", message=identity, rcpt="bob@example.org")
+        assert not yard.mailbox("carol@example.org")
+        [request] = scanner.asked("data")
+        assert ["X-First", " 1\r\n"] in [list(h) for h in request["message"]["headers"]]
+        assert [to["address"] for to in request["envelope"]["to"]] == ["bob@example.org"]
+        names = [name for name, _ in late.commands("L")]
+        assert names[-2:] == [b"X-First", b"X-Second"]
+        [mail] = yard.mailbox("bob@example.org")
+        assert [n for n, _ in header_of(mail)][-2:] == [b"X-First", b"X-Second"]
+
+
+def test_it_cannot_take_what_we_refuse_nor_make_a_relay_of_us(yard):
+    with Milter() as f:
+        f.answers("R", milter.ACCEPT).answers("E", milter.add_rcpt("<x@elsewhere.example>"),
+                                              milter.CONTINUE)
+        milters(yard, f)
+        yard.configure({"server": {"trusted-networks": ["192.0.2.0/24"]}}).start()
+        with Client(yard.port) as client:
+            client.says("EHLO client.example", 250)
+            client.says("MAIL FROM:<a@client.example>", 250)
+            client.says("RCPT TO:<x@elsewhere.example>", 550)
+            assert not f.commands("R")
+        f.answers("R", milter.CONTINUE)
+        identity = sends_mail(yard, "a@client.example", "bob@example.org", LETTER)
+        yard.wait("delivery_done", message=identity, rcpt="bob@example.org")
+        assert not yard.seen("delivery_deferred") and not yard.seen("delivery_failed")
+
+
+def test_one_in_shadow_is_asked_and_not_obeyed(yard):
+    with Milter() as f:
+        f.answers("E", milter.REJECT)
+        milters(yard, {"address": f.address, "shadow": True}).start()
+        yard.wait("delivery_done", message=sends_mail(yard, "a@client.example", "bob@example.org",
+                                                      LETTER))
+        yard.wait("filter_acted", name="filter-0")
+
+
+def test_a_reload_in_the_middle_of_a_session(yard):
+    """The next message goes to the new filter, which is told of the session from its beginning."""
+    with Milter() as old, Milter() as new:
+        milters(yard, old).start()
+        with Client(yard.port) as client:
+            client.says("EHLO client.example", 250)
+            client.sends_mail("a@client.example", "bob@example.org", LETTER)
+            milters(yard, new)
+            assert yard.with_config("reload").returncode == 0
+            client.sends_mail("b@client.example", "bob@example.org", LETTER)
+            client.quits()
+        assert old.wait_command("Q") == [] and len(old.commands("E")) == 1
+        new.wait_command("Q")
+        assert re.sub("L+", "L", new.sessions[0].letters()) == "OCHMRTLNBEQ"
+
+
+def test_its_host_is_found_by_name(yard):
+    with Milter() as f:
+        milters(yard, {"address": f"inet:localhost:{f.port}"}).start()
+        assert gives(yard.port).startswith("250")
+        f.wait_command("E")
 
 
 # ---- what is done when it fails ----
