@@ -371,6 +371,15 @@ void berth_claim(struct berth *b)
     use(b, TURN_US);
 }
 
+/* Removed before the clocks go on: a berth that is empty then has no place to be moved to. */
+void turns_start(struct berth *b)
+{
+    b->claims++;
+    turns_remove(b, list_first(&b->jobs));
+    lane_weigh(b->turns, b->level->lane);
+    use(b, TURN_US);
+}
+
 void berth_charge(struct berth *b, int64_t ms)
 {
     must(b->claims > 0);

@@ -130,6 +130,8 @@ void turns_lane_ends(struct lane *lane);
 struct berth *turns_find(const struct turns *t, const struct lane *lane, int priority,
                          const struct site *site);
 
+/* Its first job has its turn: out of the berth, which is claimed. */
+void turns_start(struct berth *b);
 /* It has its turn: keeps the berth for the charge, and counts TURN_MS until then. */
 void berth_claim(struct berth *b);
 void berth_charge(struct berth *b, int64_t ms); /* drops one claim */

@@ -289,8 +289,7 @@ static void fill_ready_set(struct queue *q, struct vqueue *v)
         struct work *w;
 
         lane_weigh(q, v, j->lane);
-        berth_claim(b);
-        turns_remove(b, &j->link);
+        turns_start(b);
         w = work_new(q, j);
         queue_work_of(w)->due = b;
         if (j->site->probing) {
