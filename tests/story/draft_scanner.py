@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import jsonschema
+import tiny_cbor
 from yard import PATIENCE
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "hooks-draft.schema.json"
@@ -34,6 +35,8 @@ class Request(dict):
 
     @property
     def raw(self):
+        if isinstance(self["rawMessage"], bytes):
+            return self["rawMessage"]
         return base64.b64decode(self["rawMessage"], validate=True)
 
 
@@ -42,11 +45,12 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     def reply(self, status, document=None, headers=()):
-        body = b"" if document is None else json.dumps(document).encode()
+        scanner = self.server.scanner
+        body = b"" if document is None else scanner.dumps(document)
         try:
             self.send_response(status)
             if body:
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", f"application/{scanner.format}")
             for name, value in dict(headers).items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
@@ -84,9 +88,9 @@ class Handler(BaseHTTPRequestHandler):
         if not self.is_known():
             return
         if self.path == "/register":
-            self.reply(scanner.register_status, scanner.registers(json.loads(data)))
+            self.reply(scanner.register_status, scanner.registers(scanner.loads(data)))
             return
-        request = Request(json.loads(data))
+        request = Request(scanner.loads(data))
         request.headers, request.bytes, request.at = self.headers, data, time.monotonic()
         answer = scanner.took(request, self.path)
         if callable(answer):
@@ -103,6 +107,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class DraftScanner:
+    format = "json"
+
     def __init__(self, certificates, stages=("connect", "ehlo", "mail", "rcpt", "data")):
         self.stages, self.token, self.status = list(stages), TOKEN, "active"
         self.register_status, self.life_s, self.message_max = 201, None, None
@@ -132,8 +138,14 @@ class DraftScanner:
 
     # ---- what it does ----
 
+    def dumps(self, document):
+        return json.dumps(document).encode() if self.format == "json" else tiny_cbor.dumps(document)
+
+    def loads(self, data):
+        return json.loads(data) if self.format == "json" else tiny_cbor.loads(data)
+
     def discovery(self):
-        return {"version": "1.0", "serialization": ["json"],
+        return {"version": "1.0", "serialization": [self.format],
                 "endpoints": {"registration": "/register",
                               "deregistration": "/registrations/{registration_id}"},
                 "capabilities": {"inbound": {
@@ -153,7 +165,7 @@ class DraftScanner:
         return {"registrationId": f"r-{number}", "status": self.status, "expiresAt": expires,
                 "createdAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "hookEndpoint": f"invoke/{number}",
-                "negotiated": {"serialization": "json", "inbound": {
+                "negotiated": {"serialization": self.format, "inbound": {
                     "stages": [s for s in offer["inbound"]["stages"] if s in self.stages],
                     "properties": [p for p in offer["inbound"]["properties"]
                                    if p in self.properties]}, "outbound": None},
@@ -176,7 +188,9 @@ class DraftScanner:
         assert path == f"/invoke/{identity[2:]}", path
         with self.changed:
             self.requests.append(request)
-            self.wrong += [e.message for e in VALIDATOR.iter_errors(request)]
+            plain = {k: base64.b64encode(v).decode() if isinstance(v, bytes) else v
+                     for k, v in request.items()}
+            self.wrong += [e.message for e in VALIDATOR.iter_errors(plain)]
             self.changed.notify_all()
             if identity in self.gone:
                 return 404, {}

@@ -404,3 +404,56 @@ def test_a_reload_brings_another_scanner(yard, scanner, another):
     sends(yard)
     assert scanner.asked("data")[0].headers["X-MTA-Hooks-Registration"] == "r-2"
     assert len(another.asked("data")) == 1
+
+
+# ---- other formats and revisions ----
+
+def test_all_of_it_in_cbor(yard, scanner):
+    """DR-65, DR-66"""
+    scanner.format = "cbor"
+    scanner.says(data=[{"set": [{"path": "/rawMessage", "value": b"A: b\r\n\r\nhi\r\n"}]},
+                       {"set": [{"path": "/rawMessage", "value": "QTogYg0KDQpoYQ0K"}]}])
+    registered(yard, scanner, scanner.hook("data", format="cbor"))
+    sends(yard)
+    sends(yard)
+    request, _ = scanner.asked("data")
+    assert request.headers["Content-Type"] == "application/cbor"
+    assert isinstance(request["rawMessage"], bytes) and request.raw.endswith(MESSAGE.encode())
+    assert [behind_trace(m) for m in delivered(yard, 2)] == ["A: b\r\n\r\nhi\r\n",
+                                                              "A: b\r\n\r\nha\r\n"]
+
+
+def test_a_format_that_the_scanner_does_not_speak(yard, scanner):
+    """DR-02"""
+    hooked(yard, scanner.hook("data", format="cbor", **{"on-failure": {"data": "accept"}}))
+    assert "CBOR" in yard.wait("hook_not_registered")["text"]
+    sends(yard)
+
+
+def test_a_scanner_that_is_configured_and_not_discovered(yard, scanner):
+    """3.4, DR-10: it confirms fewer stages, and is asked at those."""
+    scanner.stages = ["data"]
+    registered(yard, scanner, scanner.hook(
+        "rcpt", "data", url=scanner.url + "register", discover=False,
+        **{"require-all-stages": False}))
+    sends(yard)
+    assert not scanner.discoveries
+    assert len(scanner.asked("data")) == 1 and not scanner.asked("rcpt")
+
+
+def test_a_patch_of_draft_02(yard, scanner):
+    """PT-02, PT-05, PT-07, PT-14"""
+    scanner.says(data=lambda r: [
+        {"op": "test", "path": "/action", "value": "accept"},
+        {"op": "move", "from": "/message/headers/1", "path": "/message/headers/0"},
+        {"op": "add", "path": "/message/headers/-", "value": {"name": "X-P", "value": "1"}}])
+    registered(yard, scanner, scanner.hook("data", dialect="draft-02"))
+    sends(yard)
+    sent = behind_trace(delivered(yard, 1)[0])
+    assert sent == ("Subject: invoice\r\n\tfor October\r\nFrom: ann@a.example\r\nX-P: 1\r\n\r\n"
+                    "Please pay.\r\n")
+    scanner.says(data=REJECT)
+    sends(yard, code=550)
+    scanner.says(data=lambda r: [{"op": "replace", "path": "/action", "value": "reject"},
+                                 {"op": "test", "path": "/action", "value": "accept"}])
+    sends(yard)

@@ -191,8 +191,8 @@ static void values_are_written_in_their_shortest_form(void **state)
         "82 01 80",
         "a2 61 61 01 61 62 a0",
         /* the request of the reference's section 3.19 */
-        "a3 65 73 74 61 67 65 64 64 61 74 61 66 61 63 74 69 6f 6e 66 61 63 63 65 70 74 6a 72 61 77"
-        "4d 65 73 73 61 67 65 4c 41 3a 20 62 0d 0a 0d 0a 68 69 0d 0a",
+        ("a3 65 73 74 61 67 65 64 64 61 74 61 66 61 63 74 69 6f 6e 66 61 63 63 65 70 74 6a 72 61 77"
+         "4d 65 73 73 61 67 65 4c 41 3a 20 62 0d 0a 0d 0a 68 69 0d 0a"),
     };
 
     (void)state;

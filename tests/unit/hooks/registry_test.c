@@ -21,7 +21,7 @@ static struct {
 
     int discoveries, posts, polls, deletes, naked; /* naked: without credentials */
     int64_t post_at_s[16], ended_at_s;
-    struct str deleted;
+    char deleted[64]; /* the path */
 } scanner;
 
 static void prepare(void)
@@ -95,7 +95,7 @@ static struct err answer(void *ctx, const struct fetch_request *r, struct arena 
     } else if (str_eq(r->method, STR("DELETE"))) {
         must(has_field(r, "X-MTA-Hooks-Registration"));
         scanner.deletes++;
-        scanner.deleted = r->target->path;
+        snprintf(scanner.deleted, sizeof(scanner.deleted), "%.*s", STR_ARG(r->target->path));
         ret->status = scanner.delete_status;
     } else {
         scanner.polls++;
@@ -244,7 +244,7 @@ static void a_scanner_is_asked_where_to_register(void **state)
     assert_int_equal(scanner.discoveries, 1);
     assert_int_equal(scanner.naked, 1);
     assert_int_equal(scanner.deletes, 1);
-    EXPECT_STR(scanner.deleted, "/reg/r-1");
+    assert_string_equal(scanner.deleted, "/reg/r-1");
 }
 
 static void renewal_story(struct registries *all, struct registry *r)
