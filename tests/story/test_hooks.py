@@ -2,6 +2,7 @@
 conformance cases (CL, SE)."""
 
 import json
+import signal
 import socket
 import threading
 import time
@@ -763,6 +764,37 @@ def test_a_client_that_leaves_while_its_mail_is_judged_leaves_nothing(yard, scan
     go_on.set()
     yard.wait("session_closed")
     assert stored(yard) == 0 and not yard.seen("message_accepted")
+
+
+def test_a_client_that_has_said_all_and_only_listens_is_served(yard, scanner):
+    """As `nc` does it: all commands at once, then one way is closed."""
+    scanner.says(data=lambda r: (time.sleep(0.3), ACCEPT)[1])
+    hooked(yard, scanner.hook("data"))
+    with greeted(yard) as client:
+        client.sends(b"MAIL FROM:<ann@a.example>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n")
+        for code in (250, 250, 354):
+            client.hears(code)
+        client.sends(stuffed(MESSAGE) + b"QUIT\r\n")
+        client.socket.shutdown(socket.SHUT_WR)
+        identity = client.hears(250).split()[-1]
+        client.hears(221)
+    arrived(yard, identity)
+
+
+def test_a_stop_does_not_wait_for_a_scanner_that_says_nothing(yard, scanner):
+    """P11, P1: what was not answered is not stored, and the client hears 421 or the end."""
+    go_on = threading.Event()
+    scanner.says(mail=lambda r: (go_on.wait(PATIENCE), ACCEPT)[1])
+    hooked(yard, scanner.hook("mail", timeout="60s"))
+    client = greeted(yard)
+    client.sends(b"MAIL FROM:<ann@a.example>\r\n")
+    scanner.wait_asked("mail")
+    yard.signal(signal.SIGTERM)
+    yard.wait("server_stopping")
+    yard.signal(signal.SIGTERM)  # a second one: now
+    assert yard.ended() == 0
+    go_on.set()
+    client.close()
 
 
 def test_a_reload_changes_whom_the_next_mail_is_shown(yard, scanner, another_scanner):

@@ -70,7 +70,9 @@ static void edit(const struct script *s, void *session, const struct hook_view *
         return;
     }
     fields[0] = (struct hook_field){.name = str_of(s->field), .value = str_of(s->value)};
-    memcpy(fields + 1, view->fields, view->field_count * sizeof *fields);
+    for (uint32_t i = 0; i < view->field_count; i++) {
+        fields[i + 1] = view->fields[i];
+    }
     e = hook_edit_add(ret, a, HOOK_EDIT_FIELDS);
     e->fields = fields;
     e->field_count = view->field_count + 1;
