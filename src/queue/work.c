@@ -88,11 +88,16 @@ static void scout_ends(struct queue *q, struct job *j)
 
 void put_back(struct queue *q, struct job *j)
 {
+    bool was_scout = j->flags & JOB_SCOUT;
+
     scout_runs(j);
     work_free(j->work);
     j->work = NULL;
     j->link = (struct link){0};
     job_place_first(q, j);
+    if (was_scout && site_admits(j->site)) {
+        site_unpark(q, j->site); /* it did not probe: another one may */
+    }
 }
 
 void job_unberth(struct queue *q, struct job *j)
