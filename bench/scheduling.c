@@ -153,7 +153,7 @@ static void fill(void)
 
 static void bench_main(void *arg)
 {
-    struct queue_ops ops = {NULL, prepare_now, run_now, never_now, no_report};
+    struct queue_ops ops = {NULL, prepare_now, run_now, never_now, no_report, NULL};
     struct queue_options options = {0};
     struct store_options store = {.segment_bytes = 1024 * 1024};
 

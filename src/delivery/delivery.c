@@ -1,6 +1,7 @@
 #include "delivery/delivery.h"
 
 #include "base/mem.h"
+#include "delivery/filters.h"
 #include "delivery/part.h"
 #include "delivery/peer.h"
 #include "runtime/clock.h"
@@ -55,6 +56,17 @@ static void report_arrives(struct post *p)
 
     if (group_spawn_now(&r->l->group, "report", report_fiber, r).code != OK) {
         report_given_up(r);
+    }
+}
+
+static void recorded_arrives(struct post *p)
+{
+    struct job *j = job_of_post(p);
+
+    j->l->asking++;
+    if (j->l->asking > FILTERS_ASKING_MAX ||
+        group_spawn_now(&j->l->group, "filters", filters_after_fiber, j).code != OK) {
+        filters_left_out(j);
     }
 }
 
@@ -114,6 +126,13 @@ static void op_report(void *ctx, uint64_t message)
     loop_post(r->l->loop, &r->post);
 }
 
+static void op_recorded(void *ctx, struct work *w)
+{
+    w->post.run = recorded_arrives;
+    loop_post(job_of(w)->l->loop, &w->post);
+    (void)ctx;
+}
+
 /* ---- life ---- */
 
 struct delivery *delivery_new(const struct delivery_options *o, struct plan *plan)
@@ -123,7 +142,7 @@ struct delivery *delivery_new(const struct delivery_options *o, struct plan *pla
     must(o->loop_count > 0);
     d->options = *o;
     d->options.hostname = str_make(mem_dup_z(o->hostname.ptr, o->hostname.len), o->hostname.len);
-    d->ops = (struct queue_ops){d, op_prepare, op_run, op_note, op_report};
+    d->ops = (struct queue_ops){d, op_prepare, op_run, op_note, op_report, op_recorded};
     d->loops = mem_array(o->loop_count, sizeof *d->loops);
     for (uint32_t i = 0; i < o->loop_count; i++) {
         struct delivery_loop *l = &d->loops[i];
@@ -174,6 +193,36 @@ void delivery_use_plan(struct delivery *d, struct plan *plan)
     }
 }
 
+struct filters_news {
+    struct post post;
+    struct delivery_loop *l;
+    struct filters *filters;
+};
+
+static void filters_arrive(struct post *p)
+{
+    struct filters_news *n = CONTAINER_OF(p, struct filters_news, post);
+
+    filters_drop(n->l->filters);
+    n->l->filters = n->filters;
+    mem_free(n);
+}
+
+void delivery_use_filters(struct delivery *d, const struct delivery_filters *f)
+{
+    struct filters *all = filters_new(f);
+
+    for (uint32_t i = 0; i < d->options.loop_count; i++) {
+        struct filters_news *n = MEM_NEW(struct filters_news);
+
+        n->l = &d->loops[i];
+        n->filters = filters_share(all);
+        n->post.run = filters_arrive;
+        loop_post(n->l->loop, &n->post);
+    }
+    filters_drop(all);
+}
+
 void delivery_loop_start(struct delivery *d, uint32_t index)
 {
     struct delivery_loop *l = &d->loops[index];
@@ -200,6 +249,7 @@ void delivery_free(struct delivery *d)
         struct delivery_loop *l = &d->loops[i];
 
         plan_give(l->plan);
+        filters_drop(l->filters);
         if (l->opportunistic != NULL) {
             tls_client_drop(l->opportunistic);
         }
@@ -226,6 +276,7 @@ struct delivery_counts delivery_counts(const struct delivery *d)
         sum.deferred += l->deferred;
         sum.failed += l->failed;
         sum.idle += l->idle_now;
+        sum.unasked += l->unasked;
     }
     return sum;
 }

@@ -15,12 +15,17 @@
 #include "base/addr.h"
 #include "base/date.h"
 #include "base/str.h"
+#include "hooks/model.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct asker;
+struct chain;
 struct dns;
+struct engine;
+struct path;
+struct str_list;
 struct loop;
 struct plan;
 struct queue;
@@ -53,6 +58,23 @@ void delivery_use_queue(struct delivery *d, struct queue *q);
 /* What is prepared from now on is prepared under this plan. From the loop that reloads. */
 void delivery_use_plan(struct delivery *d, struct plan *plan);
 
+/* The filters of a configuration, for the stages of leaving mail (filters.h). */
+struct delivery_filters {
+    struct engine *engine;
+    struct chain *chain;       /* NULL: nobody is asked; the caller's, until `ended` */
+    struct hook_bounds bounds; /* of what they answer */
+    /* Whether a recipient that one adds may be had, and for whom it is; *why is a sentence. From
+     * any loop. */
+    bool (*may_add)(void *ctx, bool is_trusted, const struct path *to, struct arena *a,
+                    struct str_list *ret, struct str *why);
+    void (*ended)(void *ctx); /* nobody uses them any more; on any thread */
+    void *ctx;
+};
+
+/* Who is asked from now on: once engine_use has made the chain ready. From the loop that reloads.
+ */
+void delivery_use_filters(struct delivery *d, const struct delivery_filters *f);
+
 /* On each of the loops: before the queue serves; and after it has ended, or to cut short what still
  * runs (whatever sent no end of data by then is not delivered). stop waits until all has ended. */
 void delivery_loop_start(struct delivery *d, uint32_t index);
@@ -66,6 +88,7 @@ struct delivery_counts {
     uint64_t transactions;
     uint64_t delivered, deferred, failed; /* recipients */
     uint64_t idle;                        /* connections now */
+    uint64_t unasked; /* attempts about which no filter was asked: too many questions were open */
 };
 /* From any thread; not all of one instant. */
 struct delivery_counts delivery_counts(const struct delivery *d);

@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 
+struct filters;
 struct tls_client;
 
 /* See shun.c. */
@@ -30,7 +31,9 @@ struct delivery_loop {
     struct loop *loop;
     struct group group;
     struct plan *plan;
-    struct list idle; /* struct peer_link, longest idle first */
+    struct filters *filters; /* filters.h; NULL: none */
+    uint32_t asking;         /* fibers that ask filters about attempts */
+    struct list idle;        /* struct peer_link, longest idle first */
     uint32_t idle_count;
     bool is_sweeping; /* the fiber that ends idle connections lives */
     struct list runs; /* struct vigil: slots at work here */
@@ -40,7 +43,7 @@ struct delivery_loop {
     struct when limiter_told; /* a limiter whose match gave no value is told once a minute */
     bool is_watching;         /* the fiber that looks for slow ones lives */
     struct tls_client *opportunistic, *verified; /* made when first wanted */
-    atomic_ullong connections, reuses, transactions, delivered, deferred, failed, idle_now;
+    atomic_ullong connections, reuses, transactions, delivered, deferred, failed, idle_now, unasked;
 };
 
 struct delivery {
@@ -119,6 +122,10 @@ struct job {
         limited_until; /* a limit kept a host from being connected to; limited_by names it */
     struct str limited_by;
     bool *recorded; /* by results_part: their ends are the queue's already; NULL: none */
+    /* Those, where filters are to hear of them with the others: their new states. */
+    uint32_t *part_to;
+    struct rcpt_state *part_states;
+    uint32_t part_count;
 };
 
 static inline struct job *job_of(const struct work *w)

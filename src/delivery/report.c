@@ -6,8 +6,12 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "delivery/events.h"
+#include "delivery/filters.h"
 #include "delivery/part.h"
+#include "hooks/insert.h"
+#include "mail/content.h"
 #include "mail/dsn.h"
+#include "mail/header.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/random.h"
@@ -116,6 +120,80 @@ static struct err write_notice(struct telling *t, struct buf *text, struct when 
     return ERR_OK;
 }
 
+/* ---- filters ---- */
+
+/* What a filter made of it; its envelope stays: the null sender, and whom it was for. */
+static void rewrite(struct telling *t, const struct hook_view *view, struct buf *text)
+{
+    struct message *n = &t->notice->message;
+    struct header_scan scan = {0};
+    struct content c = {0};
+    struct buf out BUF_LOCAL = {0};
+
+    insert_header(view, &out);
+    n->header_bytes = (uint32_t)out.len;
+    header_scan_add(&scan, buf_str(&out));
+    header_scan_end(&scan);
+    buf_put(&out, view->body.whole);
+    content_add(&c, buf_str(&out));
+    n->size = out.len;
+    n->body = content_class(&c);
+    n->utf8_headers = scan.has_8bit;
+    n->smtputf8 = n->smtputf8 || scan.has_8bit;
+    buf_clear(text);
+    buf_put(text, buf_str(&out));
+}
+
+/* The recipients it tells of, as they were before it settled their debt. */
+static void show_told(struct telling *t, struct hook_view *view, struct when by)
+{
+    const struct message *m = &t->original->message;
+    struct filters_reader reader = {t->l->d->options.store, t->original};
+    uint32_t *to = arena_array(&t->arena, t->change_count, sizeof *to);
+    struct rcpt_state *states = arena_array(&t->arena, t->change_count, sizeof *states);
+
+    for (uint32_t i = 0; i < t->change_count; i++) {
+        to[i] = t->changes[i].index;
+        states[i] = m->to[to[i]].state;
+    }
+    filters_view(t->l, HOOK_DSN, &reader, to, states, t->change_count, &t->arena, view, by);
+    view->sender = STR_EMPTY;
+    view->sender_params = (struct hook_params){0};
+    view->smtputf8 = t->notice->message.smtputf8;
+}
+
+/* Filters hear of it before it is accepted, again after a crash. False: it is not to be made. */
+static bool is_wanted(struct telling *t, struct buf *text, struct when by)
+{
+    static const unsigned of_content = 1U << HOOK_EDIT_FIELDS | 1U << HOOK_EDIT_BODY |
+                                       1U << HOOK_EDIT_MESSAGE;
+    struct filters *f = filters_share(t->l->filters);
+    struct hook_view view;
+    struct verdict v = {.by = STR_EMPTY};
+    bool is_dropped = false;
+
+    show_told(t, &view, by);
+    filters_view_text(arena_dup(&t->arena, buf_str(text)), t->notice->message.header_bytes,
+                      &t->arena, &view);
+    if (filters_ask(f, &view, t->original->message.is_trusted, &t->arena, &v, by)) {
+        is_dropped = v.action == HOOK_CANCEL;
+        for (uint32_t i = 0; i < v.edit_count && !is_dropped; i++) {
+            is_dropped = v.edits[i].edit->kind == HOOK_EDIT_DSN_DROP;
+            v.by = v.edits[i].by;
+        }
+        if (!is_dropped && (v.changed & of_content) != 0) {
+            rewrite(t, &v.view, text);
+        }
+    }
+    if (is_dropped) {
+        event_raise(&ev_report_dropped, f_message(t->original->message.id),
+                    f_rcpt(t->original->message.sender), f_name(v.by),
+                    f_recipients(t->change_count));
+    }
+    filters_drop(f);
+    return !is_dropped;
+}
+
 /* The first of it into the parcel, the rest into the log. */
 static struct err put_content(struct telling *t, struct str text, struct when by)
 {
@@ -130,6 +208,14 @@ static struct err put_content(struct telling *t, struct str text, struct when by
     return e;
 }
 
+/* Nobody is told: only the debt is removed. */
+static struct err forgive(struct telling *t, struct when by)
+{
+    struct store_commit c = {.changes = t->changes, .change_count = t->change_count};
+
+    return store_commit(t->l->d->options.store, &c, by);
+}
+
 static struct err tell_sender(struct telling *t, struct when by)
 {
     struct delivery *d = t->l->d;
@@ -137,6 +223,9 @@ static struct err tell_sender(struct telling *t, struct when by)
     struct store_body *rest;
     struct err e = write_notice(t, &text, by);
 
+    if (e.code == OK && filters_ask_at(t->l, HOOK_DSN) && !is_wanted(t, &text, by)) {
+        return forgive(t, by);
+    }
     e = e.code ? e : put_content(t, buf_str(&text), by);
     if (e.code) {
         return e;
@@ -152,14 +241,6 @@ static struct err tell_sender(struct telling *t, struct when by)
             f_recipients(t->change_count));
     }
     return e;
-}
-
-/* Nobody is there to be told: only the debt is removed. */
-static struct err forgive(struct telling *t, struct when by)
-{
-    struct store_commit c = {.changes = t->changes, .change_count = t->change_count};
-
-    return store_commit(t->l->d->options.store, &c, by);
 }
 
 static struct err report_once(struct telling *t, uint64_t message, struct when by)

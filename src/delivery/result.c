@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "delivery/events.h"
+#include "delivery/filters.h"
 #include "delivery/part.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -243,6 +244,16 @@ static bool is_at_end(const struct outcome *o)
     return o->kind == OUTCOME_DONE || o->kind == OUTCOME_FAILED;
 }
 
+static bool was_attempted(const struct job *j)
+{
+    for (uint32_t i = 0; i < j->work->to_count; i++) {
+        if (j->outcomes[i].kind != OUTCOME_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void results_of(struct job *j, int64_t duration_us, struct when by)
 {
     struct work *w = j->work;
@@ -250,6 +261,7 @@ void results_of(struct job *j, int64_t duration_us, struct when by)
     uint32_t kept = 0;
 
     by = when_within(by, LOOKUPS_MS);
+    w->tells = filters_hear(j->l) && was_attempted(j);
     for (uint32_t i = 0; i < w->to_count; i++) {
         if (!is_recorded(j, i)) {
             w->to[kept] = w->to[i];
@@ -261,6 +273,23 @@ void results_of(struct job *j, int64_t duration_us, struct when by)
     for (uint32_t i = 0; i < w->to_count; i++) {
         w->results[i] = result_of(j, i, now, duration_us, by);
     }
+}
+
+/* Kept in the work, since filters hear of all its recipients at once. */
+static void part_keep(struct job *j, uint32_t to, const struct rcpt_state *s)
+{
+    struct arena *a = &j->work->arena;
+    struct rcpt_state *kept;
+
+    if (j->part_to == NULL) {
+        j->part_to = arena_array(a, j->work->to_count, sizeof *j->part_to);
+        j->part_states = arena_array(a, j->work->to_count, sizeof *j->part_states);
+    }
+    kept = &j->part_states[j->part_count];
+    j->part_to[j->part_count++] = to;
+    *kept = *s;
+    kept->last.text = arena_dup(a, s->last.text);
+    kept->last.host = arena_dup(a, s->last.host);
 }
 
 static void part_add(struct work_part *p, uint32_t to, struct rcpt_state s)
@@ -311,7 +340,12 @@ void results_part(struct job *j, int64_t duration_us)
     p->to_count = left;
     for (uint32_t i = 0; i < w->to_count; i++) {
         if (is_at_end(&j->outcomes[i]) && !j->recorded[i]) {
-            part_add(p, w->to[i], result_of(j, i, now, duration_us, WHEN_NEVER)); /* no look-ups */
+            struct rcpt_state s = result_of(j, i, now, duration_us, WHEN_NEVER); /* no look-ups */
+
+            if (filters_hear(j->l)) {
+                part_keep(j, w->to[i], &s);
+            }
+            part_add(p, w->to[i], s);
             j->recorded[i] = true;
         }
     }

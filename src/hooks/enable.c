@@ -2,7 +2,8 @@
 #include "base/check.h"
 #include "hooks/chain.h"
 
-static const char *const stage_words[] = {"connect", "ehlo", "auth", "mail", "rcpt", "data", NULL};
+static const char *const stage_words[] = {"connect", "ehlo",     "auth",  "mail", "rcpt", "data",
+                                          "route",   "delivery", "defer", "dsn",  NULL};
 
 enum variable {
 #define VARIABLE(name, type, words) VARIABLE_##name,

@@ -104,8 +104,9 @@ static void tell_notes(const struct asking *k, const struct chain_item *item,
 static void tell_answer(const struct asking *k, const struct chain_item *item,
                         const struct hook_outcome *o, int64_t us)
 {
-    const struct event_kind *kind = o->action == HOOK_ACCEPT && !o->disconnect ? &ev_filter_answered
-                                                                               : &ev_filter_acted;
+    bool goes_on = o->action == HOOK_ACCEPT || o->action == HOOK_CONTINUE;
+    const struct event_kind *kind = goes_on && !o->disconnect ? &ev_filter_answered
+                                                              : &ev_filter_acted;
 
     event_raise(kind, ABOUT(k, item), f_action(hook_action_name(o->action)), f_duration(us),
                 f_count(o->edit_count), f_code(o->reply.code),
@@ -124,6 +125,11 @@ static void tell_edits(const struct asking *k, const struct chain_item *item,
         [HOOK_EDIT_FIELDS] = "header",
         [HOOK_EDIT_BODY] = "body",
         [HOOK_EDIT_MESSAGE] = "message",
+        [HOOK_EDIT_RCPT_STATUS] = "recipient's status",
+        [HOOK_EDIT_RCPT_TIMES] = "recipient's times",
+        [HOOK_EDIT_RCPT_ROUTE] = "recipient's route",
+        [HOOK_EDIT_RCPT_VARIANT] = "recipient's own message",
+        [HOOK_EDIT_DSN_DROP] = "notice dropped",
         [HOOK_EDIT_POLICY] = "policy",
     };
     unsigned counts[HOOK_EDIT_KINDS] = {0};
@@ -158,9 +164,9 @@ static enum next failed(struct asking *k, const struct chain_item *item, struct 
                                         [FAILURE_TEMPFAIL] = "tempfail",
                                         [FAILURE_REJECT] = "reject",
                                         [FAILURE_QUARANTINE] = "quarantine"};
-    enum filter_failure policy = e.code == ERR_PROTOCOL && item->bears_malformed
-                                     ? FAILURE_ACCEPT
-                                     : item->on_failure[k->work.stage];
+    bool goes_on = hook_stage_is_outbound(k->work.stage) ||
+                   (e.code == ERR_PROTOCOL && item->bears_malformed);
+    enum filter_failure policy = goes_on ? FAILURE_ACCEPT : item->on_failure[k->work.stage];
 
     state_add(item->state, failed, 1);
     event_raise(&ev_filter_failed, ABOUT(k, item), f_duration(us),
@@ -209,7 +215,24 @@ static struct err check(struct asking *k, struct hook_outcome *o, struct buf *wh
     return e;
 }
 
-static void apply(struct asking *k, const struct hook_outcome *o)
+static void note_edit(struct asking *k, const struct hook_edit *edit, struct str by)
+{
+    struct verdict *v = k->ret;
+
+    if (v->edit_count == v->edit_size) {
+        struct verdict_edit *more;
+
+        v->edit_size = v->edit_size == 0 ? 8 : v->edit_size * 2;
+        more = arena_array(k->a, v->edit_size, sizeof *more);
+        if (v->edit_count > 0) {
+            memcpy(more, v->edits, v->edit_count * sizeof *more);
+        }
+        v->edits = more;
+    }
+    v->edits[v->edit_count++] = (struct verdict_edit){edit, by};
+}
+
+static void apply(struct asking *k, const struct chain_item *item, const struct hook_outcome *o)
 {
     enum hook_action action = k->work.action;
     struct hook_reply reply = k->work.reply;
@@ -217,6 +240,9 @@ static void apply(struct asking *k, const struct hook_outcome *o)
 
     for (uint32_t i = 0; i < o->edit_count; i++) {
         k->ret->changed |= 1U << o->edits[i].kind;
+        if (hook_stage_is_outbound(k->work.stage)) {
+            note_edit(k, &o->edits[i], item->name);
+        }
     }
     if (o->edit_count > 0) {
         hook_view_apply(&k->work, o, &k->next_id, k->a, &now);
@@ -253,7 +279,7 @@ static void fold(struct asking *k)
     }
     must(gather(k, item, &o, &why).code == OK);
     tell_notes(k, item, &o);
-    apply(k, &o);
+    apply(k, item, &o);
     if (o.action > k->work.action) { /* nobody is left to whom it could go */
         k->work.action = o.action;
         k->ret->by = item->name;
@@ -294,6 +320,16 @@ static void take_action(struct asking *k, const struct chain_item *item,
     k->work.reply = o->reply;
 }
 
+static void take_outbound_action(struct asking *k, const struct chain_item *item,
+                                 const struct hook_outcome *o)
+{
+    if (o->action == HOOK_CANCEL) {
+        k->ret->by = item->name;
+        k->work.action = HOOK_CANCEL;
+        state_add(item->state, acted, 1);
+    }
+}
+
 /* Its answer is a due one: what follows. `before`: what stood in `pending` before it. */
 static enum next obey(struct asking *k, const struct chain_item *item, struct hook_outcome *o,
                       const struct hook_pending *before, int64_t us)
@@ -325,14 +361,19 @@ static enum next obey(struct asking *k, const struct chain_item *item, struct ho
         event_raise(&ev_filter_edited, ABOUT(k, item), f_count(count),
                     f_text(STR("modifications")));
     }
-    take_action(k, item, o);
+    if (hook_stage_is_outbound(k->work.stage)) {
+        take_outbound_action(k, item, o);
+    } else {
+        take_action(k, item, o);
+    }
     if (hook_action_is_last(k->work.action)) {
         return STOP;
     }
-    if (k->work.stage == HOOK_DATA && o->edit_count > 0) {
+    if ((k->work.stage == HOOK_DATA || hook_stage_is_outbound(k->work.stage)) &&
+        o->edit_count > 0) {
         note_edits(k, item, o->edit_count);
         tell_edits(k, item, o);
-        apply(k, o);
+        apply(k, item, o);
     }
     return is_collected(item) && o->action == HOOK_QUARANTINE ? STOP : GO_ON;
 }
@@ -348,7 +389,9 @@ static enum next ask_one(struct asking *k, const struct chain_item *item, void *
                          struct when by)
 {
     struct hook_pending before = k->talk->pending;
-    struct hook_outcome o = {.action = HOOK_ACCEPT, .reply = {.text = STR_EMPTY}};
+    struct hook_outcome o = {.action = hook_stage_is_outbound(k->work.stage) ? HOOK_CONTINUE
+                                                                             : HOOK_ACCEPT,
+                             .reply = {.text = STR_EMPTY}};
     struct buf why BUF_LOCAL = {0};
     struct when began = clock_read();
     struct pass *pass;
@@ -429,6 +472,7 @@ struct err engine_ask(struct talk *t, const struct engine_question *q, struct ar
     }
     if (hook_action_is_last(k.work.action)) {
         ret->changed = 0; /* nothing is left that they could be seen in */
+        ret->edit_count = 0;
     }
     ret->action = k.work.action;
     ret->reply = k.work.reply;

@@ -13,6 +13,8 @@
  *           5. STAGE_EARLY_MS for all of a stage before the data, STAGE_DATA_MS at its end,
  *              whatever the filters may have each.
  *           6. A filter in shadow is asked and its answer logged; nothing follows from it.
+ *           7. When mail goes out a failure always means to go on, and the verdict names each edit
+ *              with the filter that made it: who asked makes them, since they meet running work.
  * Threads   An engine is for all loops; engine_new, engine_use and engine_each are for home. A talk
  *           belongs to one session's fiber.
  * Owns      The engine its states and pools; a talk a reference of its chain, and what filters keep
@@ -71,16 +73,24 @@ struct engine_question {
     bool may_be_binary; /* the content may be of class BODY_BINARY */
 };
 
+/* Outbound: one change, and who wants it. */
+struct verdict_edit {
+    const struct hook_edit *edit;
+    struct str by;
+};
+
 struct verdict {
-    enum hook_action action; /* HOOK_ACCEPT to HOOK_DISCONNECT */
-    bool disconnect;         /* after the reply */
-    struct hook_reply reply; /* code 0: the usual one */
-    bool is_failure;         /* the failure policy of `by` speaks */
-    struct str by;           /* the filter that decided; empty: none did */
-    struct str reason;       /* its own for a quarantine; empty: none */
-    struct str edited_by;    /* the last that changed anything */
-    unsigned changed;        /* bits of hook_edit_kind */
-    struct hook_view view;   /* after the edits */
+    enum hook_action action;    /* HOOK_ACCEPT to HOOK_DISCONNECT; outbound the other two */
+    bool disconnect;            /* after the reply */
+    struct hook_reply reply;    /* code 0: the usual one */
+    bool is_failure;            /* the failure policy of `by` speaks */
+    struct str by;              /* the filter that decided; empty: none did */
+    struct str reason;          /* its own for a quarantine; empty: none */
+    struct str edited_by;       /* the last that changed anything */
+    unsigned changed;           /* bits of hook_edit_kind */
+    struct hook_view view;      /* after the edits */
+    struct verdict_edit *edits; /* outbound, in their order; none when it is cancelled */
+    uint32_t edit_count, edit_size;
 };
 
 struct err engine_ask(struct talk *t, const struct engine_question *q, struct arena *a,

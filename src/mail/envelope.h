@@ -129,6 +129,7 @@ struct message {
     enum body_class body;
     int8_t priority;                   /* MT-PRIORITY, -9 to 9 */
     enum by_mode by;                   /* DELIVERBY */
+    bool is_added;                     /* a filter wanted it: none may add to it */
     bool by_trace;                     /* each relay on the way is to be reported */
     struct date by_date;               /* by when; 0 without DELIVERBY */
     struct str client_ip, client_name; /* address and HELO name; empty for our own mail */

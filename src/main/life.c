@@ -1,6 +1,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "dns/settings.h"
+#include "main/filters.h"
 #include "main/part.h"
 #include "runtime/clock.h"
 #include "runtime/interfaces.h"
@@ -143,6 +144,7 @@ static bool start_deliveries(struct server *s)
     o.trust = s->trust;
     s->delivery = delivery_new(&o, s->now.plan);
     delivery_use_queue(s->delivery, s->queue);
+    filters_use(s->delivery, s->engine, s->now.policy);
     return true;
 }
 

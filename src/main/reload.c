@@ -1,4 +1,5 @@
 #include "admin/settings.h"
+#include "main/filters.h"
 #include "main/part.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -35,7 +36,8 @@ static struct err use(struct server *s, struct snapshot *new, struct buf *lines,
         return e;
     }
     s->now = *new;
-    lookup_use(s->lookups, new->config, by);   /* before a plan may ask its stores */
+    lookup_use(s->lookups, new->config, by); /* before a plan may ask its stores */
+    filters_use(s->delivery, s->engine, new->policy);
     delivery_use_plan(s->delivery, new->plan); /* before the queue has jobs prepared under it */
     queue_use_plan(s->queue, plan_take(new->plan));
     note_ourselves(s);

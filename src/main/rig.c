@@ -1,6 +1,7 @@
 #include "main/rig.h"
 
 #include "base/check.h"
+#include "main/filters.h"
 #include "runtime/clock.h"
 
 /* ---- loops ---- */
@@ -116,6 +117,9 @@ static bool start(struct rig *r)
     }
     /* As life.c does: mail comes in while what is stored is loaded. */
     stage_open(&r->queue_start);
+    if (r->options.policy != NULL) {
+        filters_use(r->delivery, r->engine, r->options.policy);
+    }
     return (r->inbound == NULL ||
             inbound_use(r->inbound, policy_share(r->options.policy), &why, WHEN_NEVER).code ==
                 OK) &&

@@ -39,6 +39,13 @@ static void report(void *ctx, uint64_t message)
     ops->report(ops->ctx, message);
 }
 
+static void recorded(void *ctx, struct work *w)
+{
+    const struct queue_ops *ops = delivery_ops(((struct server *)ctx)->delivery);
+
+    ops->recorded(ops->ctx, w);
+}
+
 /* ---- who lives where ---- */
 
 static void store_main(void *arg)
@@ -203,7 +210,7 @@ static void build_parts(struct server *s)
 {
     const struct store_settings *set = config_settings(s->now.config, &store_table);
     struct store_options store = store_options_of(set);
-    struct queue_ops ops = {s, prepare, run, note, report};
+    struct queue_ops ops = {s, prepare, run, note, report, recorded};
     struct queue_options queue = {.cache_bytes = set->cache_bytes};
     struct loop *loops[WORKERS_MAX];
     struct inbound_options inbound = {.home = s->home,

@@ -103,13 +103,43 @@ void act_answer(struct action_job *item, enum action_fate fate)
     }
 }
 
+/* What of a filter's wishes is stored; when it is next tried, or never. */
+static void tell_filtered(const struct queue_work *w, uint32_t i, struct str by)
+{
+    static const struct str words[] = {[RCPT_WAITING] = STR_INIT("deferred"),
+                                       [RCPT_DELIVERED] = STR_INIT("delivered"),
+                                       [RCPT_FAILED] = STR_INIT("failed"),
+                                       [RCPT_DROPPED] = STR_INIT("dropped")};
+    const struct rcpt_state *s = &w->work.results[i];
+    const struct recipient *r = &w->about->to[w->work.to[i]];
+
+    event_raise(&ev_rcpt_filtered, f_message(w->work.message), f_rcpt_index(w->work.to[i]),
+                f_rcpt(r->address), f_sender(w->about->sender), f_queue(s->queue), f_name(by),
+                f_action(words[s->status]), f_next(s->next));
+}
+
+static struct str filter_of(const struct queue_work *w, uint32_t i)
+{
+    const struct action *act = w->asks->action;
+    const struct action_change *c = NULL;
+
+    if (act->kind == ACTION_FILTER) {
+        c = action_change_of(act, w->work.to[i]);
+    }
+    return c != NULL ? c->by : act->filter;
+}
+
 void act_stored(struct queue *q, struct queue_work *w)
 {
     for (uint32_t i = 0; i < w->work.to_count; i++) {
         const struct rcpt_state *s = &w->work.results[i];
         const struct recipient *r = &w->about->to[w->work.to[i]];
 
-        if (!w->keeps[i] && s->status != RCPT_WAITING) {
+        if (!w->keeps[i] && filter_of(w, i).len > 0) {
+            tell_filtered(w, i, filter_of(w, i));
+            q->counts.failed += s->status != RCPT_WAITING;
+            q->recount |= w->item != NULL && w->item->is_ended;
+        } else if (!w->keeps[i] && s->status != RCPT_WAITING) {
             event_raise(&ev_rcpt_cancelled, f_message(w->work.message), f_rcpt_index(w->work.to[i]),
                         f_rcpt(r->address), f_sender(w->about->sender), f_queue(r->state.queue),
                         f_text(s->last.text));
@@ -132,6 +162,7 @@ static void late_add(struct queue *q, struct job *j, const struct ask *ask)
     late->action = *from;
     late->action.who = arena_dup(a, from->who);
     late->action.why = arena_dup(a, from->why);
+    late->action.filter = arena_dup(a, from->filter);
     late->action.queue = arena_dup(a, from->queue);
     late->action.route = arena_dup(a, from->route);
     late->action.plan = from->plan ? plan_take(from->plan) : NULL;
@@ -288,12 +319,53 @@ static void take(struct queue *q, struct job *j, struct action_job *item)
     record(q, j);
 }
 
+/* What a filter wants of one that has failed: it is as a job while that is recorded. */
+static void take_ended(struct queue *q, struct action_job *item)
+{
+    const struct rcpt_state *s = &item->about->to[item->first].state;
+    struct job_spec spec = {.first = item->first,
+                            .to_count = 1,
+                            .act = s->next,
+                            .note = DATE_NEVER,
+                            .attempts = s->attempts < 255 ? (uint8_t)s->attempts : 255,
+                            .priority = item->about->priority,
+                            .queue = s->queue,
+                            .lane = s->lane,
+                            .site = s->site};
+
+    if (find(q, item->about->id, item->first) != NULL) {
+        act_answer(item, FATE_CHANGED);
+        return;
+    }
+    take(q, job_new(q, item->about->id, &spec), item);
+}
+
+/* A filter's wishes are for what stands still: the result of what runs decides. */
+static void obey(struct queue *q, struct action_job *item)
+{
+    struct job *j = find(q, item->about->id, item->first);
+
+    if (item->is_ended) {
+        take_ended(q, item);
+    } else if (j == NULL || j->to_count != item->to_count) {
+        act_answer(item, FATE_CHANGED);
+    } else if (j->state == JOB_WAITING || j->state == JOB_DUE || j->state == JOB_READY) {
+        take(q, j, item);
+    } else {
+        act_answer(item, j->state == JOB_RUNNING ? FATE_RUNNING : FATE_CHANGED);
+    }
+}
+
 static void act_on(struct queue *q, struct action_job *item)
 {
     const struct action *act = item->ask.action;
     struct job *j = find(q, item->about->id, item->first);
     bool retries = act->kind == ACTION_RETRY && act->at.ms == 0;
 
+    if (act->kind == ACTION_FILTER) {
+        obey(q, item);
+        return;
+    }
     if (j == NULL || j->to_count != item->to_count) {
         act_answer(item, FATE_CHANGED);
         return;

@@ -20,6 +20,7 @@
 #include "runtime/loop.h"
 
 struct queue;
+struct store;
 
 /* One action on some recipients of one message. */
 struct ask {
@@ -46,6 +47,7 @@ struct action_job {
     uint32_t *to; /* all its recipients */
     struct rcpt_state *results;
     bool *keeps;
+    bool is_ended;      /* a filter's: the one recipient has failed and is in no job */
     uint32_t changed;   /* how many of the meant ones change; 0: it is only to be tried now */
     uint32_t undecided; /* how many have no new schedule */
     enum action_fate fate;
@@ -76,6 +78,13 @@ struct act_effects act_states(const struct ask *asks, const struct message *m, c
                               bool *keeps, struct when by);
 
 void queue_act(struct queue *q, struct action_batch *b, struct when by);
+
+/* filtered.c: makes what filters want of recipients of one message, each as long as its state is
+ * the one that they were shown; a result that arrives meanwhile stands. Returns when that is on
+ * stable storage; is_done says of which. What is between two states is looked at again, for about a
+ * second in all. */
+struct err queue_filter(struct queue *q, struct store *s, uint64_t message,
+                        struct action_change *changes, uint32_t count, struct when by);
 /* The plan that the queue follows now; one reference. */
 struct plan *queue_plan(struct queue *q, struct when by);
 /* Who performs its look-ups; or NULL. */

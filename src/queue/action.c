@@ -70,6 +70,12 @@ static enum action_effect retry(const struct action *act, struct date now, struc
     return EFFECT_CHANGES;
 }
 
+static struct last_result given_up(struct date now, struct str text)
+{
+    return (struct last_result){
+        .error = LAST_IO, .esc = {5, 7, 1}, .text = text, .host = STR("localhost"), .at = now};
+}
+
 static enum action_effect cancel(const struct action *act, const struct message *m,
                                  const struct recipient *r, struct date now, struct arena *a,
                                  struct rcpt_state *s)
@@ -80,15 +86,100 @@ static enum action_effect cancel(const struct action *act, const struct message 
     s->status = act->is_silent ? RCPT_DROPPED : RCPT_FAILED;
     s->owed = tells ? OWED_FAILED : OWED_NONE;
     s->notice = DATE_NEVER;
-    s->last = (struct last_result){.error = LAST_IO,
-                                   .esc = {5, 7, 1},
-                                   .text = act->why.len > 0
-                                               ? arena_printf(a, "cancelled by an operator: %.*s",
-                                                              STR_ARG(str_head(act->why, 400)))
-                                               : STR("cancelled by an operator"),
-                                   .host = STR("localhost"),
-                                   .at = now};
+    s->last = given_up(now, act->filter.len > 0 ? arena_printf(a, "cancelled by the filter %.*s",
+                                                               STR_ARG(act->filter))
+                            : act->why.len > 0  ? arena_printf(a, "cancelled by an operator: %.*s",
+                                                               STR_ARG(str_head(act->why, 400)))
+                                                : STR("cancelled by an operator"));
     return EFFECT_CHANGES;
+}
+
+/* ---- a filter's wishes ---- */
+
+const struct action_change *action_change_of(const struct action *act, uint32_t index)
+{
+    for (uint32_t i = 0; i < act->change_count; i++) {
+        if (act->changes[i].index == index) {
+            return &act->changes[i];
+        }
+    }
+    return NULL;
+}
+
+/* Not before soon, and not after its time. */
+static struct date within(struct date at, struct date now, const struct rcpt_state *s)
+{
+    struct date end = date_earlier(s->expires, s->deadline);
+
+    end = date_is_never(end) ? date_add(now, wish_ms_max) : end;
+    at = date_earlier(at, end);
+    return at.ms < now.ms + WISH_MS_MIN ? date_add(now, WISH_MS_MIN) : at;
+}
+
+static enum action_effect set_times(const struct action_change *c, struct date now,
+                                    struct rcpt_state *s)
+{
+    struct rcpt_state was = *s;
+
+    if (c->next.ms > 0) {
+        s->next = within(c->next, now, s);
+    }
+    if (c->notice.ms > 0) {
+        s->notice = date_is_never(c->notice) ? DATE_NEVER : within(c->notice, now, s);
+    }
+    return s->next.ms == was.next.ms && s->notice.ms == was.notice.ms ? EFFECT_NONE
+                                                                      : EFFECT_CHANGES;
+}
+
+static enum action_effect try_again(const struct action_change *c, struct date now,
+                                    struct rcpt_state *s)
+{
+    if (date_earlier(s->expires, s->deadline).ms <= now.ms) {
+        return EFFECT_NONE;
+    }
+    s->status = RCPT_WAITING;
+    s->owed = OWED_NONE;
+    s->next = c->next.ms > 0 ? c->next : now;
+    s->next = within(s->next, now, s);
+    (void)set_times(c, now, s);
+    return EFFECT_CHANGES;
+}
+
+static enum action_effect give_up(const struct action_change *c, const struct message *m,
+                                  const struct recipient *r, struct date now, struct arena *a,
+                                  struct rcpt_state *s)
+{
+    bool tells = c->wish == WISH_FAIL && may_notify(m, r, NOTIFY_FAILURE);
+
+    end_hold(s);
+    s->status = c->wish == WISH_FAIL ? RCPT_FAILED : RCPT_DROPPED;
+    s->owed = tells ? OWED_FAILED : OWED_NONE;
+    s->notice = DATE_NEVER;
+    s->last = given_up(now, arena_printf(a, "given up by the filter %.*s", STR_ARG(c->by)));
+    return EFFECT_CHANGES;
+}
+
+static enum action_effect obey_filter(const struct action *act, const struct message *m,
+                                      const struct recipient *r, uint32_t index, struct date now,
+                                      struct arena *a, struct rcpt_state *s)
+{
+    const struct action_change *c = action_change_of(act, index);
+    bool waits = s->status == RCPT_WAITING;
+
+    if (c == NULL || c->version != s->version || (!waits && s->status != RCPT_FAILED)) {
+        return EFFECT_NONE;
+    }
+    switch (c->wish) {
+    case WISH_TIMES:
+        return waits ? set_times(c, now, s) : EFFECT_NONE;
+    case WISH_AGAIN:
+        return waits ? EFFECT_NONE : try_again(c, now, s);
+    case WISH_FAIL:
+        return waits ? give_up(c, m, r, now, a, s) : EFFECT_NONE;
+    case WISH_DROP:
+        return give_up(c, m, r, now, a, s);
+    }
+    never("all wishes were named");
 }
 
 /* ---- decisions ---- */
@@ -171,6 +262,9 @@ enum action_effect action_apply(const struct action *act, const struct message *
     enum action_effect effect = EFFECT_NONE;
 
     r->state = s; /* an action before this one may have changed it */
+    if (act->kind == ACTION_FILTER) {
+        return obey_filter(act, m, r, index, k->now, k->arena, state);
+    }
     if (s.status != RCPT_WAITING) {
         return EFFECT_NONE;
     }
@@ -194,6 +288,7 @@ enum action_effect action_apply(const struct action *act, const struct message *
         effect = reschedule(&d, r, &s, by);
         break;
     case ACTION_COUNT:
+    case ACTION_FILTER:
         break;
     }
     if (effect == EFFECT_CHANGES) {

@@ -87,6 +87,7 @@ struct queue {
     struct signal changed; /* the first timer moved */
     struct map texts;      /* job to the text of its wait, where it has one */
     struct map debts;      /* by message id */
+    struct map told;       /* by message id: struct telling, of works with delivery */
     struct map asks;       /* by message id: the first late ask */
     struct pauses *pauses; /* NULL: none */
     struct list paused;    /* waiting jobs that narrow ones cover */
@@ -119,6 +120,11 @@ struct queue {
     struct fiber *joiner; /* queue_serve at its end, until nothing is busy */
     const struct asker *asker;
     struct fallback_note fallbacks[FALLBACK_NOTES];
+};
+
+/* How many works of a message are with delivery although they are recorded. */
+struct telling {
+    uint32_t works;
 };
 
 struct slot {
@@ -302,8 +308,16 @@ void asks_done(struct queue *q);
 void act_answer(struct action_job *item, enum action_fate fate);
 
 /* record.c */
-void record(struct queue *q, struct job *j);  /* j->work holds results */
-void owe(struct queue *q, uint64_t message);  /* notes the debt; reports when nothing is at work */
-void debts_due(struct queue *q);              /* those that have waited long enough */
-void debts_consider(struct queue *q);         /* those that need not wait; after loading */
-struct date debt_next(const struct queue *q); /* never: there is none */
+void record(struct queue *q, struct job *j); /* j->work holds results */
+void owe(struct queue *q, uint64_t message); /* notes the debt; reports when nothing is at work */
+void debt_consider(struct queue *q, uint64_t message); /* whether it may be told at once */
+void debts_due(struct queue *q);                       /* those that have waited long enough */
+void debts_consider(struct queue *q);                  /* those that need not wait; after loading */
+struct date debt_next(const struct queue *q);          /* never: there is none */
+
+/* told.c */
+/* Filters hear of a recorded work, which is no job's any more and holds up nobody. */
+void tell_recorded(struct queue *q, struct work *w);
+bool is_being_told(const struct queue *q, uint64_t message);
+/* Why recipients that a filter has changed wait, for `why`; empty: no filter did. */
+struct str told_why(const struct queue_work *act);

@@ -64,7 +64,8 @@ struct work {
     struct arena arena;         /* lives as long as the work; results' texts go here */
     bool expiring;              /* it was due only because its time is over (PY-20) */
     bool was_limited;           /* its note came while it waited for a limit */
-    struct limit_key *limits;   /* from prepare: what counts it; rules' names live in the plan */
+    bool tells; /* delivery's: it wants to hear when its results are stored (queue_ops.recorded) */
+    struct limit_key *limits; /* from prepare: what counts it; rules' names live in the plan */
     uint32_t limit_count;
     struct link link; /* for whoever holds it */
 };
@@ -110,6 +111,10 @@ struct queue_ops {
      * queue_accept it together with the changes owed -> none, then queue_reported. When that
      * fails, try again later; what is owed is stored, so nothing is lost. */
     void (*report)(void *ctx, uint64_t message);
+    /* The results of a work that `tells` are on stable storage and its recipients go on. Delivery
+     * may read the work until queue_told; what is owed to the sender waits for that as for a job
+     * at work, but no longer than usual. */
+    void (*recorded)(void *ctx, struct work *w);
 };
 
 struct queue_options {
@@ -156,6 +161,8 @@ void queue_prepared(struct work *w, enum prepared how, struct str site, enum wai
                     struct date until, struct str text);
 void queue_noted(struct work *w);
 void queue_reported(struct queue *q, uint64_t message);
+/* Takes back what `recorded` gave. */
+void queue_told(struct work *w);
 
 /* Hands back `done` with its results and asks for the next work of the same site under the same
  * plan. *ret NULL: the slot is given back; keep or close the connection. Never waits for long. */

@@ -45,6 +45,9 @@ static struct queue_work *act_of(const struct record *r)
 
 static bool is_at_work(const struct queue *q, uint64_t message)
 {
+    if (is_being_told(q, message)) {
+        return true;
+    }
     for (struct job *j = jobs_of(q, message); j != NULL; j = j->sibling) {
         if (j->state != JOB_WAITING && j->state != JOB_DUE) {
             return true;
@@ -64,7 +67,7 @@ static void report(struct queue *q, struct debt *d)
 }
 
 /* Reports at once when no job of the message is at work. */
-static void consider(struct queue *q, uint64_t message)
+void debt_consider(struct queue *q, uint64_t message)
 {
     struct debt *d = map_get_num(&q->debts, message);
 
@@ -106,7 +109,7 @@ void debts_consider(struct queue *q)
     struct debt *d;
 
     while ((d = map_each(&q->debts, &at)) != NULL) {
-        consider(q, d->message);
+        debt_consider(q, d->message);
     }
 }
 
@@ -134,7 +137,7 @@ static void reported_here(struct post *p)
         mem_free(d);
         if (more) {
             owe(q, r->message);
-            consider(q, r->message);
+            debt_consider(q, r->message);
         }
     }
     mem_free(r);
@@ -189,7 +192,11 @@ static void finish_job(struct queue *q, struct job *j)
     struct work *w = j->work;
     uint64_t message = w->message;
     struct job_spec *specs = NULL;
-    uint32_t count = w->to_count > 0 ? regroup(w, &specs) : 0;
+    const struct queue_work *act = queue_work_of(w)->item != NULL ? queue_work_of(w) : NULL;
+    /* One that had ended and stays as it is was nobody's before, or is another job's by now. */
+    bool is_nobodys = act != NULL && act->item->is_ended && act->keeps[0];
+    struct str by = act != NULL ? told_why(act) : STR_EMPTY;
+    uint32_t count = w->to_count > 0 && !is_nobodys ? regroup(w, &specs) : 0;
     uint8_t asked = j->flags & JOB_ASKED;
 
     job_free(q, j);
@@ -197,10 +204,17 @@ static void finish_job(struct queue *q, struct job *j)
         struct job *next = job_new(q, message, &specs[i]);
 
         next->flags |= asked; /* while it was at work: its recipients go on as asked */
+        if (by.len > 0) {
+            job_set_text(q, next, by);
+        }
         job_place(q, next);
         pump(q, q->vqueues[next->queue]);
     }
-    work_free(w);
+    if (w->tells) {
+        tell_recorded(q, w);
+    } else {
+        work_free(w);
+    }
     asks_forget(q, message);
 }
 
@@ -239,7 +253,7 @@ static void finish(struct record *r)
     if (owed) {
         owe(q, r->message);
     }
-    consider(q, r->message);
+    debt_consider(q, r->message);
     if (item != NULL) {
         act_answer(item, FATE_DONE); /* from here on its memory is no longer ours */
     }

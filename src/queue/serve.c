@@ -473,6 +473,7 @@ void queue_free(struct queue *q)
     chains_done(&q->messages);
     map_done(&q->texts);
     map_done(&q->debts);
+    map_done(&q->told);
     asks_done(q);
     pauses_give(q->pauses);
     heap_done(&q->timers);

@@ -93,6 +93,35 @@ static void yard_work_main(void *arg)
     y->started = true;
     (void)fiber_sleep(WHEN_NEVER, WHEN_NEVER);
     delivery_loop_stop(y->delivery, 0, WHEN_NEVER);
+    if (y->engine != NULL) {
+        engine_loop_stop(y->engine, WHEN_NEVER);
+    }
+}
+
+/* ---- filters ---- */
+
+static bool yard_may_add(void *ctx, bool is_trusted, const struct path *to, struct arena *a,
+                         struct str_list *ret, struct str *why)
+{
+    struct str *one = ARENA_NEW(a, struct str);
+
+    (void)ctx;
+    *one = to->address;
+    *ret = (struct str_list){one, 1};
+    *why = STR("relaying denied");
+    return is_trusted && !str_eq(to->domain, STR("refused.example"));
+}
+
+/* As main does it. */
+static void yard_use_filters(struct yard *y)
+{
+    struct delivery_filters f = {.engine = y->engine,
+                                 .chain = y->chain,
+                                 .bounds = {1000, 100, 65536, 1024 * 1024},
+                                 .may_add = yard_may_add};
+
+    engine_use(y->engine, y->chain);
+    delivery_use_filters(y->delivery, &f);
 }
 
 static void yard_user_main(void *arg)
@@ -105,6 +134,9 @@ static void yard_user_main(void *arg)
     }
     must(store_ready(y->store, WHEN_NEVER).code == OK);
     must(y->is_early || queue_ready(y->queue, WHEN_NEVER).code == OK);
+    if (y->chain != NULL) {
+        yard_use_filters(y);
+    }
     y->test(y);
     loop_cancel(y->queue_loop);
     while (!y->queue_over) {
@@ -308,6 +340,12 @@ static void yard_run(struct yard *y)
     y->delivery = delivery_new(&out, y->plan);
     y->queue = queue_new(y->queue_loop, y->store, delivery_ops(y->delivery), &queue);
     delivery_use_queue(y->delivery, y->queue);
+    if (y->chain != NULL) {
+        struct engine_options engine = {
+            .home = y->user_loop, .loops = &y->work_loop, .loop_count = 1};
+
+        y->engine = engine_new(&engine);
+    }
     queue_use_plan(y->queue, plan_take(y->plan));
     loop_main(y->store_loop, yard_store_main, y);
     loop_main(y->queue_loop, yard_queue_main, y);
@@ -320,6 +358,10 @@ static void yard_run(struct yard *y)
     assert_int_equal(sim_end(y->world), SIM_OVER);
     assert_int_equal(y->failures, 0);
     delivery_free(y->delivery);
+    if (y->engine != NULL) {
+        engine_free(y->engine);
+        y->engine = NULL;
+    }
     queue_free(y->queue);
     store_free(y->store);
     plan_give(y->plan);

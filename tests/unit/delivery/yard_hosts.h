@@ -10,7 +10,9 @@
 #include "base/mem.h"
 #include "delivery/delivery.h"
 #include "dns/dns.h"
+#include "hooks/engine.h"
 #include "mail/content.h"
+#include "mail/path.h"
 #include "queue/queue.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
@@ -57,6 +59,7 @@ struct yard {
     size_t lines;            /* so many of 64 bytes after the ordinary body */
     struct sim_disk *folder; /* the caller's, for a second run on what the first left; or NULL */
     bool is_early;           /* the test begins before the queue has loaded */
+    struct chain *chain;     /* filters of leaving mail; may_add lets all but @refused.example in */
 
     struct world *world;
     struct loop *store_loop, *queue_loop, *work_loop, *user_loop;
@@ -65,6 +68,7 @@ struct yard {
     struct delivery *delivery;
     struct plan *plan;
     struct dns *dns;
+    struct engine *engine;
     struct group group;
     bool started, queue_over;
     unsigned failures; /* an assertion must not leave a fiber: yard_run looks here at the end */

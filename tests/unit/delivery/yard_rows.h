@@ -30,7 +30,7 @@ static void expect_text(struct yard *y, struct str in, const char *text, bool wa
     }
 }
 
-static void row_test(struct yard *y)
+static inline void row_test(struct yard *y)
 {
     struct addr silent;
 
@@ -55,7 +55,7 @@ static void row_test(struct yard *y)
     }
 }
 
-static void play(struct row *row, size_t count)
+static inline void play(struct row *row, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct yard y = {.config = row[i].config,
