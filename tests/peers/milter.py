@@ -148,6 +148,8 @@ class Milter:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            if not self.path:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             session = Session()
             with self.changed:
                 self.sessions.append(session)
