@@ -172,11 +172,19 @@ static struct err enter(struct asking *k, struct str lost, struct when by)
     return e.code ? err_of(ERR_BUSY) : e;
 }
 
+static void encode(void *arg)
+{
+    struct asking *k = arg;
+
+    k->hook->dialect->encode(&k->view, &k->terms, k->call.a, &k->request);
+}
+
+/* Parts in parts are written as deep as they are. */
 static void write_request(struct asking *k)
 {
     buf_done(&k->request.before);
     buf_done(&k->request.after);
-    k->hook->dialect->encode(&k->view, &k->terms, k->call.a, &k->request);
+    on_big_stack(encode, k);
 }
 
 static void write_fields(struct asking *k)

@@ -22,8 +22,8 @@
 #include <stdint.h>
 
 enum {
-    MIME_BYTES_MAX = 64 * 1024 * 1024,
-    MIME_CONTENT_BYTES_MAX = 64 * 1024 * 1024,
+    MIME_BYTES_MAX = 8 * 1024 * 1024,
+    MIME_CONTENT_BYTES_MAX = 16 * 1024 * 1024, /* texts count twice: as bytes and as UTF-8 */
     MIME_PARTS_MAX = 400,
     MIME_DEPTH_MAX = 32
 };

@@ -457,3 +457,12 @@ def test_a_patch_of_draft_02(yard, scanner):
     scanner.says(data=lambda r: [{"op": "replace", "path": "/action", "value": "reject"},
                                  {"op": "test", "path": "/action", "value": "accept"}])
     sends(yard)
+
+
+def test_a_message_too_large_to_be_taken_apart(yard, scanner):
+    """P7: it is not held whole for that; its fields are told all the same."""
+    registered(yard, scanner, scanner.hook("data", properties=["/stage", "/action", "/message"]))
+    sends(yard, MESSAGE + "".join(f"line {n:06}\r\n" for n in range(700_000)))
+    message = scanner.asked("data")[0]["message"]
+    assert "bodyStructure" not in message and message["subject"] == "invoice\tfor October"
+    assert message["headers"][0] == {"name": "From", "value": " ann@a.example"}
