@@ -77,6 +77,7 @@ class Postyard(Mta):
     retry = "2s, 1m"
     resolver = ""
     level = "info"
+    listeners = more = ""  # further listeners, further sections
 
     def configure(self):
         config = os.path.join(self.folder, "postyard.yaml")
@@ -86,7 +87,7 @@ class Postyard(Mta):
   trusted-networks: [127.0.0.0/8]
 listeners:
   smtp: {{ bind: ["127.0.0.1:{SERVER_PORT}"] }}
-admin: {{ bind: "127.0.0.1:{ADMIN_PORT}", socket: {self.folder}/admin.sock }}
+{self.listeners}admin: {{ bind: "127.0.0.1:{ADMIN_PORT}", socket: {self.folder}/admin.sock }}
 store: {{ path: {self.folder}/store }}
 log: {{ format: json, level: {self.level} }}
 queue:
@@ -100,7 +101,7 @@ queue:
   strategy:
     schedule: [ {{ use: remote }} ]
     route: [ {self.route} ]
-{self.resolver}""")
+{self.resolver}{self.more}""")
         self.config = config
 
     def launch(self):
