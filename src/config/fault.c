@@ -25,6 +25,54 @@ static struct str without_controls(struct arena *a, struct str s)
     return str_make(bytes, copy.len);
 }
 
+/* Where the value after a key's colon ends: behind its quotes, else before what parts it from the
+ * next. */
+static size_t value_end(struct str s, size_t at)
+{
+    char quote = at < s.len && (s.ptr[at] == '"' || s.ptr[at] == '\'') ? s.ptr[at] : 0;
+
+    for (size_t i = at + (quote != 0); i < s.len; i++) {
+        if (quote != 0 ? s.ptr[i] == quote : s.ptr[i] == ',' || s.ptr[i] == '}') {
+            return i;
+        }
+    }
+    return s.len;
+}
+
+/* What is shown of a line may go to a log: the values of keys that hold secrets become stars, as
+ * many as they have bytes, so that a caret still points where it did. An object in place of a value
+ * names a file or a variable, which is no secret. */
+static struct str without_secrets(struct arena *a, struct str line)
+{
+    static const char *const keys[] = {"password", "secret", "token"};
+    char *bytes = arena_alloc(a, line.len + 1);
+
+    memcpy(bytes, line.ptr, line.len);
+    for (size_t k = 0; k < COUNT_OF(keys); k++) {
+        struct str key = str_of(keys[k]), rest = line;
+        size_t found;
+
+        while ((found = str_find_str(rest, key)) != STR_NONE) {
+            size_t at = (size_t)(rest.ptr - line.ptr) + found + key.len;
+
+            rest = str_skip(line, at);
+            while (at < line.len && (line.ptr[at] == '"' || line.ptr[at] == '\'')) {
+                at++;
+            }
+            if (at >= line.len || line.ptr[at] != ':') {
+                continue;
+            }
+            do {
+                at++;
+            } while (at < line.len && line.ptr[at] == ' ');
+            if (at < line.len && line.ptr[at] != '{') {
+                memset(bytes + at, '*', value_end(line, at) - at);
+            }
+        }
+    }
+    return str_make(bytes, line.len);
+}
+
 void faults_know_file(struct faults *f, struct str name, struct str text)
 {
     struct fault_file *file = ARENA_NEW(&f->arena, struct fault_file);
@@ -81,7 +129,8 @@ static void add(struct faults *f, enum fault_level level, struct position at, co
         .at = {arena_dup(&f->arena, at.file), at.line, at.col},
         .text = without_controls(&f->arena, buf_str(&text)),
         .hint = STR_EMPTY,
-        .source = without_controls(&f->arena, faults_line(f, at.file, at.line)),
+        .source = without_secrets(&f->arena,
+                                  without_controls(&f->arena, faults_line(f, at.file, at.line))),
     };
 }
 

@@ -6,7 +6,8 @@
  *       12 |   virtual: { remote: { concurency: 100 } }
  *          |                        ^
  *       hint: did you mean concurrency?
- * where a warning's message begins with "warning: " and a note's with "note: ".
+ * where a warning's message begins with "warning: " and a note's with "note: ". Of the line the
+ * values of passwords, secrets and tokens are shown as stars: it may be a log that it goes to.
  *
  * Owns      Everything added is copied; faults_done frees it. A zeroed struct faults is ready.
  * Limits    FAULTS_MAX are kept; what comes after is counted.

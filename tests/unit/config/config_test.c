@@ -443,6 +443,37 @@ static void a_missing_secret_is_a_warning_when_only_checking(void **state)
     (void)state;
 }
 
+/* SE-18: what a failed reload says goes to the log. */
+static void a_shown_line_keeps_its_secrets(void **state)
+{
+    static const struct {
+        const char *line, *shown;
+    } rows[] = {
+        {"nonsense: { token: abc, more: 1 }", "nonsense: { token: ***, more: 1 }"},
+        {"nonsense: { \"password\": \"a, b}\", x: 1 }",
+         "nonsense: { \"password\": ******\", x: 1 }"},
+        {"nonsense: { secret:   'x' , token: y }", "nonsense: { secret:   **' , token: **}"},
+        {"nonsense: { auth-token: hunter2", "nonsense: { auth-token: *******"},
+        {"nonsense: { token: { file: /etc/t } }", "nonsense: { token: { file: /etc/t } }"},
+        {"nonsense: { tokens: 1, secret, token", "nonsense: { tokens: 1, secret, token"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct faults faults = {0};
+        struct buf out BUF_LOCAL = {0};
+
+        faults_know_file(&faults, STR("f"), str_of(rows[i].line));
+        fault_error(&faults, (struct position){STR("f"), 1, 1}, "no such key");
+        faults_print(&faults, &out);
+        if (str_find_str(buf_str(&out), str_of(rows[i].shown)) == STR_NONE) {
+            print_error("%s is shown as\n%.*s", rows[i].line, STR_ARG(buf_str(&out)));
+            fail();
+        }
+        faults_done(&faults);
+    }
+}
+
 static void checking_goes_on_after_errors(void **state)
 {
     struct faults faults = {0};
@@ -509,6 +540,7 @@ int main(void)
         cmocka_unit_test(included_files_join),
         cmocka_unit_test(faults_show_the_line_and_all_come_at_once),
         cmocka_unit_test(a_missing_secret_is_a_warning_when_only_checking),
+        cmocka_unit_test(a_shown_line_keeps_its_secrets),
         cmocka_unit_test(checking_goes_on_after_errors),
         cmocka_unit_test(what_needs_a_restart_is_told),
         cmocka_unit_test(manual_and_schema_come_from_the_rows),
