@@ -66,6 +66,18 @@ void filters_view_text(struct str text, uint64_t header_bytes, struct arena *a,
 void filters_after_fiber(void *job);
 void filters_left_out(struct job *j);
 
+/* filters_route.c: what filters have chosen for one recipient of an attempt; NULL and empty: the
+ * strategies choose. */
+struct pick {
+    const struct plan_route *route;
+    const struct plan_connection *connection;
+    const struct plan_tls *tls; /* obeyed where it is not weaker than what the strategy asks for */
+    struct str by;
+};
+/* Asks before the way of a job is chosen. False: the job was answered, since recipients of it are
+ * given up, put off, or moved to another queue; the others are asked about again. */
+bool filters_route(struct job *j, struct when by);
+
 /* filters_add.c: a recipient that a filter wants for the message. */
 void filters_add(struct delivery_loop *l, const struct filters *f, const struct parcel *p,
                  const struct hook_edit *edit, struct str filter, struct when by);

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 struct filters;
+struct pick;
 struct tls_client;
 
 /* See shun.c. */
@@ -118,6 +119,7 @@ struct job {
     const struct plan_connection **connections;
     const struct plan_tls **tls;
     struct outcome *outcomes;
+    struct pick *picks; /* of filters, one for each recipient; NULL: none (filters.h) */
     struct date
         limited_until; /* a limit kept a host from being connected to; limited_by names it */
     struct str limited_by;
@@ -162,6 +164,7 @@ void shun_order(struct job *j); /* its hosts and their addresses, for this attem
 
 /* run.c */
 void run_fiber(void *job);
+bool tls_is_stronger(const struct plan_tls *a, const struct plan_tls *b);
 
 /* vigil.c: a slot at work under watch. Its connection is slow when the fiber has waited longer than
  * the queue's slow-after for one event; the queue is told, and may want it closed. */

@@ -4,6 +4,7 @@
  */
 #include "base/check.h"
 #include "delivery/events.h"
+#include "delivery/filters.h"
 #include "delivery/part.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -96,8 +97,12 @@ static bool decide_routes(struct job *j, struct when by)
         struct asking asking = asking_of(j, i);
         struct decision d;
 
-        routes[i] = ask_route(w->plan, &s, &asking, &w->arena, &d, by);
-        j->answers[i] = asking.answers;
+        if (j->picks != NULL && j->picks[i].route != NULL) {
+            routes[i] = j->picks[i].route;
+        } else {
+            routes[i] = ask_route(w->plan, &s, &asking, &w->arena, &d, by);
+            j->answers[i] = asking.answers;
+        }
         if (routes[i] == NULL) {
             return waits_for_strategy(j, i, "route", &d);
         }
@@ -115,6 +120,23 @@ static bool decide_routes(struct job *j, struct when by)
     return is_one;
 }
 
+/* A filter's choice makes nothing weaker (P8). */
+static void pick_tls(struct job *j, uint32_t at)
+{
+    const struct pick *p = j->picks != NULL ? &j->picks[at] : NULL;
+
+    if (p == NULL || p->tls == NULL) {
+        return;
+    }
+    if (!tls_is_stronger(j->tls[at], p->tls)) {
+        j->tls[at] = p->tls;
+        return;
+    }
+    event_raise(&ev_filter_unmade, f_message(j->work->message),
+                f_rcpt(job_recipient(j, at)->address), f_name(p->by),
+                f_text(STR("the tls it chose is weaker than what the strategy asks for")));
+}
+
 static bool decide_rest(struct job *j, struct when by)
 {
     struct work *w = j->work;
@@ -126,7 +148,9 @@ static bool decide_rest(struct job *j, struct when by)
         struct asking asking = asking_of(j, i);
         struct decision d;
 
-        if (!plan_is_late(w->plan, STRATEGY_CONNECTION)) {
+        if (j->picks != NULL && j->picks[i].connection != NULL) {
+            j->connections[i] = j->picks[i].connection;
+        } else if (!plan_is_late(w->plan, STRATEGY_CONNECTION)) {
             j->connections[i] = ask_connection(w->plan, &s, &asking, &w->arena, &d, by);
             if (j->connections[i] == NULL) {
                 return waits_for_strategy(j, i, "connection", &d);
@@ -138,6 +162,7 @@ static bool decide_rest(struct job *j, struct when by)
         if (j->tls[i] == NULL) {
             return waits_for_strategy(j, i, "tls", &d);
         }
+        pick_tls(j, i);
     }
     return true;
 }
@@ -248,6 +273,9 @@ static bool decide(struct job *j, struct when by)
         return false;
     }
     j->answers = arena_array(&w->arena, w->to_count, sizeof *j->answers);
+    if (filters_ask_at(j->l, HOOK_ROUTE) && !filters_route(j, WHEN_NEVER)) {
+        return false;
+    }
     if (!decide_routes(j, by)) {
         return false;
     }
@@ -274,7 +302,7 @@ bool prepare_at_once(struct job *j)
 {
     struct work *w = j->work;
 
-    if (w->parcel == NULL || must_ask(w->plan)) {
+    if (w->parcel == NULL || must_ask(w->plan) || filters_ask_at(j->l, HOOK_ROUTE)) {
         return false;
     }
     if (w->to == NULL) {

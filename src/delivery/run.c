@@ -28,7 +28,7 @@ struct party {
 
 /* ---- decisions for a host and address ---- */
 
-static bool tls_is_stronger(const struct plan_tls *a, const struct plan_tls *b)
+bool tls_is_stronger(const struct plan_tls *a, const struct plan_tls *b)
 {
     return a->settings->starttls > b->settings->starttls ||
            (a->settings->starttls == b->settings->starttls && !a->settings->allow_invalid_certs &&

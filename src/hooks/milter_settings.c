@@ -24,7 +24,7 @@ static void check_one(const struct config *cfg, const struct config_object *o,
                     STR_ARG(o->name), STR_ARG(str_head(s->address, 80)), why);
     }
     (void)config_where(cfg, s, "stages", &at);
-    (void)filter_stages_check(&s->stages, "milters", o->name, at, faults);
+    (void)filter_stages_check(&s->stages, STAGES_INBOUND, "milters", o->name, at, faults);
     if (s->protocol != MILTER_VERSION && s->protocol != MILTER_VERSION_MIN) {
         (void)config_where(cfg, s, "protocol", &at);
         fault_error(faults, at, "milters.%.*s: protocol is %d or %d", STR_ARG(o->name),

@@ -38,13 +38,15 @@ static void tell_stage(struct str word, const char *of, struct str name, struct 
     enum hook_stage s;
 
     if (hook_stage_find(word, &s)) {
-        fault_error(faults, at, "%s.%.*s: the stage %.*s is not offered by this version", of,
-                    STR_ARG(name), STR_ARG(word));
+        fault_error(faults, at, "%s.%.*s is not asked at the stage %.*s", of, STR_ARG(name),
+                    STR_ARG(word));
+        fault_hint(faults, "delivery, defer and dsn are for hooks of the draft dialects, and route "
+                           "for those of draft-02");
         return;
     }
     fault_error(faults, at, "%s.%.*s: there is no stage \"%.*s\"", of, STR_ARG(name),
                 STR_ARG(str_head(word, 80)));
-    for (unsigned i = 0; i <= HOOK_DATA; i++) {
+    for (unsigned i = 0; i < HOOK_STAGES; i++) {
         hint_word_try(&near, hook_stage_name((enum hook_stage)i));
     }
     if (hint_word_found(&near)) {
@@ -65,8 +67,8 @@ unsigned filter_stages(const struct str_list *names)
     return stages;
 }
 
-unsigned filter_stages_check(const struct str_list *names, const char *of, struct str name,
-                             struct position at, struct faults *faults)
+unsigned filter_stages_check(const struct str_list *names, unsigned offered, const char *of,
+                             struct str name, struct position at, struct faults *faults)
 {
     unsigned stages = 0;
 
@@ -77,7 +79,7 @@ unsigned filter_stages_check(const struct str_list *names, const char *of, struc
     for (size_t i = 0; i < names->count; i++) {
         enum hook_stage s;
 
-        if (!hook_stage_find(names->items[i], &s) || hook_stage_is_outbound(s)) {
+        if (!hook_stage_find(names->items[i], &s) || (offered >> s & 1) == 0) {
             tell_stage(names->items[i], of, name, at, faults);
             return 0;
         }
@@ -220,6 +222,13 @@ static void check_failures(struct hook_checking *c, unsigned stages)
     }
 }
 
+static unsigned offered(const struct hook_settings *s)
+{
+    return s->dialect == DIALECT_CLASSIC    ? (unsigned)STAGES_INBOUND
+           : s->dialect == DIALECT_DRAFT_02 ? ~0U
+                                            : ~(1U << HOOK_ROUTE);
+}
+
 static void check_one(const struct config *cfg, const struct config_object *o,
                       struct faults *faults)
 {
@@ -230,8 +239,8 @@ static void check_one(const struct config *cfg, const struct config_object *o,
     check_auth(&c);
     check_headers(&c);
     check_tls(&c);
-    check_failures(
-        &c, filter_stages_check(&c.s->stages, "hooks", o->name, hook_where(&c, "stages"), faults));
+    check_failures(&c, filter_stages_check(&c.s->stages, offered(c.s), "hooks", o->name,
+                                           hook_where(&c, "stages"), faults));
     arena_done(&c.arena);
 }
 

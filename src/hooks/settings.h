@@ -61,7 +61,8 @@ extern const struct setting_table hooks_table;
 
 /* Bits of the stages named. */
 unsigned filter_stages(const struct str_list *names);
-/* The same for `check`: 0 and a fault when one is no stage that inbound asks at. `of`: "hooks" or
- * "milters". */
-unsigned filter_stages_check(const struct str_list *names, const char *of, struct str name,
-                             struct position at, struct faults *faults);
+/* The same for `check`: 0 and a fault when one is no stage, or none of those `offered`. `of`:
+ * "hooks" or "milters". */
+enum { STAGES_INBOUND = (1 << HOOK_ROUTE) - 1 };
+unsigned filter_stages_check(const struct str_list *names, unsigned offered, const char *of,
+                             struct str name, struct position at, struct faults *faults);

@@ -346,6 +346,16 @@ const struct plan_route *plan_route(const struct plan *p, struct str name)
     return map_get(&p->lists[STRATEGY_ROUTE].objects, name);
 }
 
+const struct plan_connection *plan_connection(const struct plan *p, struct str name)
+{
+    return map_get(&p->lists[STRATEGY_CONNECTION].objects, name);
+}
+
+const struct plan_tls *plan_tls(const struct plan *p, struct str name)
+{
+    return map_get(&p->lists[STRATEGY_TLS].objects, name);
+}
+
 bool plan_is_late(const struct plan *p, enum strategy which)
 {
     return p->lists[which].is_late;

@@ -165,6 +165,8 @@ void plan_give(struct plan *p); /* NULL is harmless */
 
 const struct plan_queue *plan_queue(const struct plan *p, struct str name); /* NULL: none */
 const struct plan_route *plan_route(const struct plan *p, struct str name);
+const struct plan_connection *plan_connection(const struct plan *p, struct str name);
+const struct plan_tls *plan_tls(const struct plan *p, struct str name);
 
 /* An order in which an attempt asks the targets, as their indices: by priority, then by chance as
  * the weights have it. `chance`: a number for each of them. */

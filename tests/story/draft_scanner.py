@@ -115,6 +115,9 @@ class DraftScanner:
         self.properties = ["/stage", "/action", "/timestamp", "/protocol", "/queue", "/server",
                            "/envelope", "/message", "/rawMessage", "/response", "/client", "/tls",
                            "/auth", "/senderAuth"]
+        self.leaving = None  # stages of leaving mail
+        self.properties_leaving = ["/stage", "/action", "/timestamp", "/protocol", "/queue",
+                                   "/server", "/envelope", "/message", "/rawMessage"]
         self.updates = ["/action", "/response", "/envelope", "/message", "/rawMessage"]
         self.discoveries, self.offers, self.requests, self.deleted = [], [], [], []
         self.wrong, self.scripts, self.gone = [], {}, set()
@@ -151,7 +154,10 @@ class DraftScanner:
                 "capabilities": {"inbound": {
                     "stages": self.stages, "actions": ["accept", "reject", "quarantine", "discard"],
                     "fetchProperties": self.properties, "updateProperties": self.updates},
-                    "outbound": None},
+                    "outbound": self.leaving and {
+                    "stages": self.leaving, "actions": ["continue", "cancel"],
+                    "fetchProperties": self.properties_leaving,
+                    "updateProperties": self.updates}},
                 "limits": {"maxMessageSize": self.message_max}}
 
     def registers(self, offer):
@@ -168,7 +174,11 @@ class DraftScanner:
                 "negotiated": {"serialization": self.format, "inbound": {
                     "stages": [s for s in offer["inbound"]["stages"] if s in self.stages],
                     "properties": [p for p in offer["inbound"]["properties"]
-                                   if p in self.properties]}, "outbound": None},
+                                   if p in self.properties]} if offer["inbound"] else None,
+                    "outbound": {
+                    "stages": [s for s in offer["outbound"]["stages"] if s in self.leaving],
+                    "properties": [p for p in offer["outbound"]["properties"]
+                                   if p in self.properties_leaving]} if offer["outbound"] else None},
                 "endpoints": {"status": f"/status/{number}"}}
 
     def current(self):

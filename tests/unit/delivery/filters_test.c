@@ -10,17 +10,29 @@
 
 #define FIRST "192.0.2.1"
 
+#define NOBODY "if: \"sender == 'nobody@b.example'\", use: "
 #define CONFIG                                                                                     \
     "queue:\n"                                                                                     \
+    "  virtual: { special: { concurrency: 5 } }\n"                                                 \
     "  schedule:\n"                                                                                \
     "    remote: { queue-name: remote, retry: [%s], expire: 1m }\n"                                \
+    "    special: { queue-name: special, retry: [10s], expire: 1m }\n"                             \
     "    dsn: { queue-name: dsn, retry: [10s], expire: 1m }\n"                                     \
     "  route:\n"                                                                                   \
     "    way: { type: relay, address: 192.0.2.1 }\n"                                               \
     "    hub: { type: relay, address: 192.0.2.9 }\n"                                               \
+    "  connection: { default: {}, named: { ehlo-hostname: named.here.example } }\n"                \
+    "  tls:\n"                                                                                     \
+    "    default: {}\n"                                                                            \
+    "    never: { starttls: disable, dane: disable, mta-sts: disable }\n"                          \
+    "    must: { starttls: require }\n"                                                            \
     "  strategy:\n"                                                                                \
-    "    schedule: [ { if: \"source == 'dsn'\", use: dsn }, { use: remote } ]\n"                   \
-    "    route: [ { if: \"source == 'dsn'\", use: hub }, { use: way } ]\n"
+    "    schedule: [ { if: \"source == 'dsn'\", use: dsn }, { " NOBODY "special }, "               \
+    "{ use: remote } ]\n"                                                                          \
+    "    route: [ { if: \"source == 'dsn'\", use: hub }, { use: way } ]\n"                         \
+    "    connection: [ { " NOBODY "named }, { use: default } ]\n"                                  \
+    "    tls: [ { " NOBODY "never }, { if: \"sender == 'any@b.example'\", use: must }, "           \
+    "{ use: default } ]\n"
 
 enum { ANSWERS = 4, LINES = 8 };
 
@@ -38,7 +50,8 @@ struct telling {
     const char *rcpt, *retry;
     int64_t wait_ms, all_ms;   /* all_ms: each answer takes so long */
     unsigned at_first, at_hub; /* contents */
-    unsigned delivery, defer, dsn;
+    unsigned delivery, defer, dsn, route;
+    const char *heard;
     const char *asked[LINES], *not_asked[LINES];
     const char *log[LINES], *not_log[LINES], *hub[LINES];
 };
@@ -147,6 +160,8 @@ static void tell_test(struct yard *y)
     YARD_CHECK(y, counts[HOOK_DELIVERY] == row->delivery);
     YARD_CHECK(y, counts[HOOK_DEFER] == row->defer);
     YARD_CHECK(y, counts[HOOK_DSN] == row->dsn);
+    YARD_CHECK(y, row->route == 0 || counts[HOOK_ROUTE] == row->route);
+    expect_text(y, buf_str(&y->hosts[1].heard), row->heard, true);
     for (size_t i = 0; i < LINES; i++) {
         expect_text(y, buf_str(&asked), row->asked[i], true);
         expect_text(y, buf_str(&asked), row->not_asked[i], false);
@@ -193,8 +208,9 @@ static void play_one(const struct telling *one, void (*test)(struct yard *y), si
     buf_done(&asked);
 }
 
-static void play_telling(const struct telling *rows, size_t count)
+static void play_telling(const struct telling *rows, size_t count, unsigned stages)
 {
+    item.stages = stages;
     for (size_t i = 0; i < count; i++) {
         print_message("  %s\n", rows[i].name);
         play_one(&rows[i], tell_test, 0);
@@ -234,7 +250,9 @@ static void what_became_of_an_attempt_is_told(void **state)
         {.name = "a failed recipient that it makes failed-silent: no notice, now or later (DR-58)",
          .to = THREE,
          .rcpt = GOOD_LATER_BAD,
-         .says = {{"delivery",
+         .says =
+             {{.stage = "delivery",
+               .answer =
                    "{\"set\":[{\"path\":\"/envelope/to/2/status\",\"value\":\"failed-silent\"}]}"}},
          .at_first = 2,
          .delivery = 2,
@@ -244,7 +262,9 @@ static void what_became_of_an_attempt_is_told(void **state)
         {.name = "a deferred one that it makes failed-silent is not tried again (DR-58)",
          .to = THREE,
          .rcpt = "250 ok|451 4.2.1 later|250 ok",
-         .says = {{"delivery",
+         .says =
+             {{.stage = "delivery",
+               .answer =
                    "{\"set\":[{\"path\":\"/envelope/to/1/status\",\"value\":\"failed-silent\"}]}"}},
          .at_first = 1,
          .delivery = 1,
@@ -253,8 +273,9 @@ static void what_became_of_an_attempt_is_told(void **state)
         {.name = "a deferred one that it makes failed is told of",
          .to = "u@far.example",
          .rcpt = "451 4.2.1 later",
-         .says = {{"defer",
-                   "{\"set\":[{\"path\":\"/envelope/to/0/status\",\"value\":\"failed\"}]}"}},
+         .says = {{.stage = "defer",
+                   .answer =
+                       "{\"set\":[{\"path\":\"/envelope/to/0/status\",\"value\":\"failed\"}]}"}},
          .at_hub = 1,
          .delivery = 2,
          .defer = 1,
@@ -264,8 +285,9 @@ static void what_became_of_an_attempt_is_told(void **state)
         {.name = "a failed one that it defers is tried again, and not told of",
          .to = "u@far.example",
          .rcpt = "550 5.1.1 no|250 ok",
-         .says = {{"delivery",
-                   "{\"set\":[{\"path\":\"/envelope/to/0/status\",\"value\":\"deferred\"}]}"}},
+         .says = {{.stage = "delivery",
+                   .answer =
+                       "{\"set\":[{\"path\":\"/envelope/to/0/status\",\"value\":\"deferred\"}]}"}},
          .at_first = 1,
          .delivery = 2,
          .defer = 1,
@@ -274,8 +296,9 @@ static void what_became_of_an_attempt_is_told(void **state)
         {.name = "what was not delivered is not delivered by its word (DR-59)",
          .to = "u@far.example",
          .rcpt = "451 4.2.1 later|250 ok",
-         .says = {{"delivery",
-                   "{\"set\":[{\"path\":\"/envelope/to/0/status\",\"value\":\"delivered\"}]}"}},
+         .says = {{.stage = "delivery",
+                   .answer =
+                       "{\"set\":[{\"path\":\"/envelope/to/0/status\",\"value\":\"delivered\"}]}"}},
          .at_first = 1,
          .delivery = 2,
          .defer = 1,
@@ -284,7 +307,7 @@ static void what_became_of_an_attempt_is_told(void **state)
     };
 
     (void)state;
-    play_telling(rows, COUNT_OF(rows));
+    play_telling(rows, COUNT_OF(rows), ~0U << HOOK_DELIVERY);
 }
 
 static void what_it_wants_is_kept_within_bounds(void **state)
@@ -293,8 +316,9 @@ static void what_it_wants_is_kept_within_bounds(void **state)
         {.name = "a time a year ahead is the end of its time (DR-60)",
          .to = "u@far.example",
          .rcpt = "451 4.2.1 later",
-         .says = {{"defer", "{\"set\":[{\"path\":\"/envelope/to/0/nextAttemptAt\","
-                            "\"value\":\"2099-01-01T00:00:00Z\"}]}"}},
+         .says = {{.stage = "defer",
+                   .answer = "{\"set\":[{\"path\":\"/envelope/to/0/nextAttemptAt\","
+                             "\"value\":\"2099-01-01T00:00:00Z\"}]}"}},
          .at_hub = 1,
          .delivery = 2,
          .defer = 1,
@@ -304,15 +328,17 @@ static void what_it_wants_is_kept_within_bounds(void **state)
          .to = "u@far.example",
          .rcpt = "451 4.2.1 later|250 ok",
          .wait_ms = 3000,
-         .says = {{"defer", "{\"set\":[{\"path\":\"/envelope/to/0/nextAttemptAt\","
-                            "\"value\":\"2001-01-01T00:00:00Z\"}]}"}},
+         .says = {{.stage = "defer",
+                   .answer = "{\"set\":[{\"path\":\"/envelope/to/0/nextAttemptAt\","
+                             "\"value\":\"2001-01-01T00:00:00Z\"}]}"}},
          .at_first = 1,
          .delivery = 2,
          .defer = 1},
         {.name = "cancel: who is left is removed, and nobody is told (DR-61)",
          .to = THREE,
          .rcpt = GOOD_LATER_BAD,
-         .says = {{"defer", "{\"set\":[{\"path\":\"/action\",\"value\":\"cancel\"}]}"}},
+         .says = {{.stage = "defer",
+                   .answer = "{\"set\":[{\"path\":\"/action\",\"value\":\"cancel\"}]}"}},
          .at_first = 1,
          .delivery = 1,
          .defer = 1,
@@ -321,7 +347,7 @@ static void what_it_wants_is_kept_within_bounds(void **state)
         {.name = "a notice whose message it deletes is not made (DR-62)",
          .to = "u@far.example",
          .rcpt = "550 5.1.1 no",
-         .says = {{"dsn", "{\"delete\":[{\"path\":\"/message\"}]}"}},
+         .says = {{.stage = "dsn", .answer = "{\"delete\":[{\"path\":\"/message\"}]}"}},
          .delivery = 1,
          .dsn = 1,
          .log = {"\"event\":\"report_dropped\"", "\"event\":\"delivery_failed\""},
@@ -329,7 +355,8 @@ static void what_it_wants_is_kept_within_bounds(void **state)
         {.name = "cancel at dsn drops the notice alone (DR-62)",
          .to = "u@far.example v@far.example",
          .rcpt = "550 5.1.1 no|451 4.2.1 later|250 ok",
-         .says = {{"dsn", "{\"set\":[{\"path\":\"/action\",\"value\":\"cancel\"}]}"}},
+         .says = {{.stage = "dsn",
+                   .answer = "{\"set\":[{\"path\":\"/action\",\"value\":\"cancel\"}]}"}},
          .at_first = 1,
          .delivery = 2,
          .defer = 1,
@@ -339,8 +366,10 @@ static void what_it_wants_is_kept_within_bounds(void **state)
         {.name = "a notice with a field more, its sender still null",
          .to = "u@far.example",
          .rcpt = "550 5.1.1 no",
-         .says = {{"dsn", "{\"add\":[{\"path\":\"/message/headers\",\"value\":{\"name\":\"X-Scan\","
-                          "\"value\":\" seen\"},\"index\":0}]}"}},
+         .says = {{.stage = "dsn",
+                   .answer =
+                       "{\"add\":[{\"path\":\"/message/headers\",\"value\":{\"name\":\"X-Scan\","
+                       "\"value\":\" seen\"},\"index\":0}]}"}},
          .at_hub = 1,
          .delivery = 2,
          .dsn = 1,
@@ -348,10 +377,12 @@ static void what_it_wants_is_kept_within_bounds(void **state)
          .hub = {"X-Scan: seen\r\n", "Final-Recipient: rfc822;u@far.example"}},
         {.name = "a recipient that it adds gets a message of its own, and no filter adds to that",
          .to = "u@far.example",
-         .says = {{"delivery", "{\"add\":[{\"path\":\"/envelope/to\",\"value\":"
-                               "{\"address\":\"copy@far.example\",\"parameters\":{}}}]}"},
-                  {"delivery", "{\"add\":[{\"path\":\"/envelope/to\",\"value\":"
-                               "{\"address\":\"more@far.example\",\"parameters\":{}}}]}"}},
+         .says = {{.stage = "delivery",
+                   .answer = "{\"add\":[{\"path\":\"/envelope/to\",\"value\":"
+                             "{\"address\":\"copy@far.example\",\"parameters\":{}}}]}"},
+                  {.stage = "delivery",
+                   .answer = "{\"add\":[{\"path\":\"/envelope/to\",\"value\":"
+                             "{\"address\":\"more@far.example\",\"parameters\":{}}}]}"}},
          .at_first = 2,
          .delivery = 2,
          .asked = {"\"address\":\"copy@far.example\""},
@@ -359,15 +390,16 @@ static void what_it_wants_is_kept_within_bounds(void **state)
                  "a filter has added this message itself"}},
         {.name = "one that we would not take is not added",
          .to = "u@far.example",
-         .says = {{"delivery", "{\"add\":[{\"path\":\"/envelope/to\",\"value\":"
-                               "{\"address\":\"x@refused.example\",\"parameters\":{}}}]}"}},
+         .says = {{.stage = "delivery",
+                   .answer = "{\"add\":[{\"path\":\"/envelope/to\",\"value\":"
+                             "{\"address\":\"x@refused.example\",\"parameters\":{}}}]}"}},
          .at_first = 1,
          .delivery = 1,
          .log = {"\"event\":\"rcpt_add_refused\"", "relaying denied"}},
     };
 
     (void)state;
-    play_telling(rows, COUNT_OF(rows));
+    play_telling(rows, COUNT_OF(rows), ~0U << HOOK_DELIVERY);
 }
 
 static void many_test(struct yard *y)
@@ -416,7 +448,7 @@ static void mail_goes_on_whatever_it_does(void **state)
         {.name = "it is away: the queue does not mind (DR-63)",
          .to = "u@far.example",
          .rcpt = "451 4.2.1 later|250 ok",
-         .says = {{"delivery", .is_away = true}, {"defer", .is_away = true}},
+         .says = {{.stage = "delivery", .is_away = true}, {.stage = "defer", .is_away = true}},
          .at_first = 1,
          .delivery = 2,
          .defer = 1,
@@ -426,8 +458,9 @@ static void mail_goes_on_whatever_it_does(void **state)
          .to = "u@far.example",
          .rcpt = "451 4.2.1 later|250 ok",
          .retry = "1s",
-         .says = {{"delivery",
-                   "{\"set\":[{\"path\":\"/envelope/to/0/status\",\"value\":\"failed\"}]}",
+         .says = {{.stage = "delivery",
+                   .answer =
+                       "{\"set\":[{\"path\":\"/envelope/to/0/status\",\"value\":\"failed\"}]}",
                    .ms = 4000}},
          .wait_ms = 2500,
          .at_first = 1,
@@ -436,14 +469,14 @@ static void mail_goes_on_whatever_it_does(void **state)
          .not_log = {"rcpt_filtered", "report_made"}},
         {.name = "nonsense changes nothing",
          .to = "u@far.example",
-         .says = {{"delivery", "[[["}},
+         .says = {{.stage = "delivery", .answer = "[[["}},
          .at_first = 1,
          .delivery = 1,
          .log = {"\"event\":\"filter_failed\"", "\"event\":\"delivery_done\""}},
         {.name = "a notice is made without it",
          .to = "u@far.example",
          .rcpt = "550 5.1.1 no",
-         .says = {{"dsn", .is_away = true}},
+         .says = {{.stage = "dsn", .is_away = true}},
          .at_hub = 1,
          .delivery = 2,
          .dsn = 1,
@@ -451,7 +484,104 @@ static void mail_goes_on_whatever_it_does(void **state)
     };
 
     (void)state;
-    play_telling(rows, COUNT_OF(rows));
+    play_telling(rows, COUNT_OF(rows), ~0U << HOOK_DELIVERY);
+}
+
+#define ROUTE(n, value)                                                                            \
+    "{\"op\":\"add\",\"path\":\"/envelope/to/" #n "/route\",\"value\":" value "}"
+#define TO_HUB "{\"route\":\"hub\"}"
+#define STATUS(n, value)                                                                           \
+    "[{\"op\":\"replace\",\"path\":\"/envelope/to/" #n "/status\",\"value\":\"" value "\"}]"
+
+static void the_way_is_chosen_for_each_recipient(void **state)
+{
+    static const struct telling rows[] = {
+        {.name = "two of three go another way: a transaction each way (PT-11)",
+         .to = THREE,
+         .says = {{.stage = "route", .answer = "[" ROUTE(0, TO_HUB) "," ROUTE(2, TO_HUB) "]"},
+                  {.stage = "route", .answer = "[" ROUTE(0, TO_HUB) "," ROUTE(1, TO_HUB) "]"}},
+         .at_first = 1,
+         .at_hub = 1,
+         .route = 3, /* all, and then each part */
+         .asked = {"\"status\":\"pending\",\"attempt\":1"},
+         .log = {"\"event\":\"filter_routed\"", "route hub"},
+         .not_log = {"delivery_deferred"}},
+        {.name = "a connection by its name",
+         .to = "u@far.example",
+         .says = {{.stage = "route",
+                   .answer = "[" ROUTE(0, "{\"route\":\"hub\",\"connection\":\"named\"}") "]"}},
+         .at_hub = 1,
+         .route = 1,
+         .heard = "EHLO named.here.example"},
+        {.name = "names that nobody knows: left aside",
+         .to = "u@far.example",
+         .says = {{.stage = "route",
+                   .answer = "[" ROUTE(0, "{\"route\":\"gone\",\"queue\":\"none\"}") "]"}},
+         .at_first = 1,
+         .route = 1,
+         .log = {"there is no route \\\"gone\\\"", "there is no virtual queue \\\"none\\\""}},
+        {.name = "a queue is kept, and the job goes on in it",
+         .to = "u@far.example",
+         .says = {{.stage = "route", .answer = "[" ROUTE(0, "{\"queue\":\"special\"}") "]"}},
+         .at_first = 1,
+         .route = 2,
+         .log = {"\"queue\":\"special\""}},
+        {.name = "tls is not made weaker (P8), and may be made stronger",
+         .to = "u@far.example",
+         .says = {{.stage = "route", .answer = "[" ROUTE(0, "{\"tls\":\"never\"}") "]"}},
+         .at_first = 1,
+         .route = 1,
+         .log = {"weaker than what the strategy asks for"}},
+        {.name = "stronger tls that the host does not have: no mail in the clear",
+         .to = "u@far.example",
+         .says = {{.stage = "route", .answer = "[" ROUTE(0, "{\"tls\":\"must\"}") "]"}},
+         .at_hub = 1,
+         .log = {"\"event\":\"delivery_failed\"", "\"event\":\"report_made\""}},
+        {.name = "a message of one's own is refused (PT-12), the mail goes",
+         .to = "u@far.example",
+         .says = {{.stage = "route",
+                   .answer = "[{\"op\":\"add\",\"path\":\"/envelope/to/0/rawMessage\","
+                             "\"value\":\"QTogYg0KDQpjDQo=\"}]"}},
+         .at_first = 1,
+         .route = 1,
+         .log = {"\"event\":\"filter_unmade\""}},
+        {.name = "given up before it is tried",
+         .to = "u@far.example v@far.example",
+         .says = {{.stage = "route", .answer = STATUS(0, "failed")}},
+         .at_first = 1,
+         .at_hub = 1,
+         .hub = {"given up by the filter scan"}},
+        {.name = "given up in silence",
+         .to = "u@far.example",
+         .says = {{.stage = "route", .answer = STATUS(0, "failed-silent")}},
+         .route = 1,
+         .not_log = {"report_made"}},
+        {.name = "put off",
+         .to = "u@far.example",
+         .says = {{.stage = "route",
+                   .answer = "[{\"op\":\"replace\",\"path\":\"/envelope/to/0/status\","
+                             "\"value\":\"deferred\"}]"}},
+         .wait_ms = 20000,
+         .route = 1,
+         .log = {"not now"}},
+        {.name = "cancelled before it is tried",
+         .to = THREE,
+         .says = {{.stage = "route",
+                   .answer = "[{\"op\":\"replace\",\"path\":\"/action\",\"value\":\"cancel\"}]"}},
+         .route = 1,
+         .log = {"\"event\":\"filter_cancelled\""},
+         .not_log = {"report_made"}},
+        {.name = "it is away: the strategies choose",
+         .to = "u@far.example",
+         .says = {{.stage = "route", .is_away = true}},
+         .at_first = 1,
+         .route = 1},
+    };
+
+    (void)state;
+    dialect = &hook_draft_02;
+    play_telling(rows, COUNT_OF(rows), 1U << HOOK_ROUTE);
+    dialect = &hook_draft_01;
 }
 
 int main(void)
@@ -462,6 +592,7 @@ int main(void)
         cmocka_unit_test(beyond_the_bound_mail_goes_and_nobody_is_asked),
         cmocka_unit_test(a_large_message_is_read_while_it_is_stored),
         cmocka_unit_test(mail_goes_on_whatever_it_does),
+        cmocka_unit_test(the_way_is_chosen_for_each_recipient),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
