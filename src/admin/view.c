@@ -1,6 +1,7 @@
 #include "admin/view.h"
 
 #include "admin/json.h"
+#include "base/event.h"
 #include "mail/envelope.h"
 #include "queue/queue.h"
 
@@ -114,6 +115,17 @@ static void make_rcpt(const struct message *m, uint32_t index, const struct job_
     }
 }
 
+static void make_policy(const struct message_policy *p, struct arena *a, struct view_message *ret)
+{
+    ret->schedule = p->schedule;
+    ret->queue = p->queue;
+    ret->meta = arena_array(a, p->meta_count, sizeof(*ret->meta));
+    for (uint32_t i = 0; i < p->meta_count; i++) {
+        ret->meta[ret->meta_count++] = (struct view_meta){
+            p->meta[i].name, p->meta[i].text, p->meta[i].number, (uint8_t)p->meta[i].kind};
+    }
+}
+
 void view_make(const struct message *m, const struct job_note *notes, uint32_t note_count,
                const bool *is_meant, struct arena *a, struct view_message *ret)
 {
@@ -131,6 +143,9 @@ void view_make(const struct message *m, const struct job_note *notes, uint32_t n
                                  .is_trusted = m->is_trusted,
                                  .to_all = m->to_count,
                                  .to = arena_array(a, m->to_count, sizeof(*ret->to))};
+    if (m->policy != NULL) {
+        make_policy(m->policy, a, ret);
+    }
     for (uint32_t i = 0; i < m->to_count; i++) {
         if (is_meant == NULL || is_meant[i]) {
             make_rcpt(m, i, note_of(m, notes, note_count, i, a), a, &ret->to[ret->to_count++]);
@@ -194,6 +209,27 @@ static void write_rcpt(const struct view_rcpt *r, struct buf *out)
     buf_byte(out, '}');
 }
 
+static void write_meta(const struct view_message *m, struct buf *out)
+{
+    json_key(out, "meta");
+    buf_byte(out, '{');
+    for (uint64_t i = 0; i < m->meta_count; i++) {
+        const struct view_meta *v = &m->meta[i];
+
+        json_next(out);
+        json_str(out, v->name);
+        buf_byte(out, ':');
+        if (v->kind == META_STRING) {
+            json_str(out, v->text);
+        } else if (v->kind == META_INTEGER) {
+            buf_printf(out, "%lld", (long long)v->number);
+        } else {
+            buf_put(out, v->number != 0 ? STR("true") : STR("false"));
+        }
+    }
+    buf_byte(out, '}');
+}
+
 void view_write(const struct view_message *m, struct buf *out)
 {
     buf_byte(out, '{');
@@ -210,6 +246,11 @@ void view_write(const struct view_message *m, struct buf *out)
     json_text_if(out, "client_name", m->client_name);
     json_text_if(out, "listener", m->listener);
     json_text_if(out, "authenticated_as", m->authenticated_as);
+    json_text_if(out, "schedule", m->schedule);
+    json_text_if(out, "queue", m->queue);
+    if (m->meta_count > 0) {
+        write_meta(m, out);
+    }
     json_number(out, "recipients_total", m->to_all);
     json_key(out, "recipients");
     buf_byte(out, '[');

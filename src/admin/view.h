@@ -43,6 +43,13 @@ struct view_message {
     uint64_t size;
     int64_t priority;
     bool is_trusted;
+    struct str schedule, queue; /* that filters chose for it; empty: none */
+    struct view_meta {          /* and the values they gave it */
+        struct str name, text;
+        int64_t number;
+        uint8_t kind; /* enum meta_kind */
+    } * meta;
+    uint64_t meta_count;
     struct view_rcpt *to;
     uint64_t to_count; /* shown here */
     uint64_t to_all;   /* the message has so many */

@@ -4,6 +4,7 @@
  */
 #include "admin/view.h"
 #include "doc/doc.h"
+#include "mail/envelope.h"
 
 enum { VALUES_MAX = 1 << 24, DEPTH_MAX = 64 };
 
@@ -96,6 +97,32 @@ static void read_rcpt(const struct doc *o, struct view_rcpt *ret)
     ret->last_at = date_of(last, "at");
 }
 
+static void read_meta(const struct doc *o, struct arena *a, struct view_message *ret)
+{
+    uint32_t count = count_of(o, DOC_OBJECT);
+
+    ret->meta = arena_array(a, count, sizeof(*ret->meta));
+    for (uint32_t i = 0; i < count; i++) {
+        const struct doc *v = &o->members[i].value;
+        struct view_meta *m = &ret->meta[ret->meta_count];
+
+        *m = (struct view_meta){.name = o->members[i].key, .text = STR_EMPTY};
+        if (v->kind == DOC_TEXT) {
+            m->kind = META_STRING;
+            m->text = v->text;
+        } else if (v->kind == DOC_INT) {
+            m->kind = META_INTEGER;
+            m->number = v->number;
+        } else if (v->kind == DOC_BOOL) {
+            m->kind = META_BOOLEAN;
+            m->number = v->yes;
+        } else {
+            continue;
+        }
+        ret->meta_count++;
+    }
+}
+
 static bool read_message(const struct doc *o, struct arena *a, struct view_message *ret)
 {
     const struct doc *to = doc_get(o, "recipients");
@@ -112,8 +139,11 @@ static bool read_message(const struct doc *o, struct arena *a, struct view_messa
                                  .size = number_of(o, "size"),
                                  .priority = signed_of(o, "priority"),
                                  .is_trusted = flag_of(o, "trusted"),
+                                 .schedule = text_of(o, "schedule"),
+                                 .queue = text_of(o, "queue"),
                                  .to_all = number_of(o, "recipients_total"),
                                  .to_count = count_of(to, DOC_LIST)};
+    read_meta(doc_get(o, "meta"), a, ret);
     ret->to = arena_array(a, ret->to_count, sizeof(*ret->to));
     for (size_t i = 0; i < ret->to_count; i++) {
         read_rcpt(&to->members[i].value, &ret->to[i]);

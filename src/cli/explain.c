@@ -14,7 +14,7 @@
 struct given {
     struct str config, from, source, size, priority, error, reply, listener, client_ip, helo, auth,
         mx, remote_ip, local_ip, at;
-    struct words to, answers;
+    struct words to, answers, meta;
     uint64_t attempt;
     bool json, trusted;
 };
@@ -201,6 +201,34 @@ static bool read_message(struct explanation *e, const struct given *g)
            read_ip("local-ip", g->local_ip, &e->facts.local_ip);
 }
 
+/* NAME=VALUE, of a name that the configuration declares. */
+static bool read_meta(struct explanation *e, const struct given *g)
+{
+    struct message_policy *policy = ARENA_NEW(e->arena, struct message_policy);
+    struct message_meta *meta = arena_array(e->arena, g->meta.count, sizeof *meta);
+
+    for (size_t i = 0; i < g->meta.count; i++) {
+        struct str rest = g->meta.items[i], name;
+        bool has_value = str_cut(&rest, '=', &name);
+        const struct plan_meta *declared = plan_meta(e->plan, name);
+
+        if (!has_value || declared == NULL) {
+            return say("meta", g->meta.items[i], "NAME=VALUE of a NAME that `meta` declares");
+        }
+        if (!meta_read(declared, rest, &meta[i])) {
+            cli_say("explain", "--meta %.*s takes a value of type %.*s, not %.*s", STR_ARG(name),
+                    STR_ARG(meta_kind_name(declared->kind)), STR_ARG(rest));
+            return false;
+        }
+    }
+    if (g->meta.count > 0) {
+        policy->meta = meta;
+        policy->meta_count = (uint32_t)g->meta.count;
+        e->message.policy = policy;
+    }
+    return true;
+}
+
 static bool read_answers(struct explanation *e, const struct given *g)
 {
     struct buf why BUF_LOCAL = {0};
@@ -240,13 +268,13 @@ static int decide(struct explanation *e, const struct given *g)
     source.tables = cli_tables(&source.table_count);
     source.path = cli_config_path(g->config, &is_missing);
     is_good = snapshot_load(&source, &faults, &snapshot);
-    if (is_good) {
-        e->plan = snapshot.plan;
-        explain_all(e);
-        (g->json ? explain_json : explain_text)(e, &out);
-    } else {
+    e->plan = snapshot.plan;
+    if (!is_good) {
         faults_print(&faults, &wrong);
         cli_say("explain", "the configuration has errors:\n%.*s", STR_ARG(buf_str(&wrong)));
+    } else if ((is_good = read_meta(e, g))) {
+        explain_all(e);
+        (g->json ? explain_json : explain_text)(e, &out);
     }
     snapshot_drop(&snapshot);
     faults_done(&faults);
@@ -281,6 +309,10 @@ int cli_explain(int argc, char **argv)
         {.name = "helo", .text = &g.helo, .value = "NAME", .does = "its client called itself"},
         {.name = "auth", .text = &g.auth, .value = "NAME", .does = "its client logged in as"},
         {.name = "trusted", .flag = &g.trusted, .does = "its client is in a trusted network"},
+        {.name = "meta",
+         .texts = &g.meta,
+         .value = "NAME=VALUE",
+         .does = "a filter gave it this value; may be repeated"},
         {.name = "mx", .text = &g.mx, .value = "HOST", .does = "the host chosen, for late rules"},
         {.name = "remote-ip", .text = &g.remote_ip, .value = "IP", .does = "that host's address"},
         {.name = "local-ip", .text = &g.local_ip, .value = "IP", .does = "our address to it"},

@@ -19,6 +19,7 @@ const char *explain_strategy(enum strategy which)
 
 struct looking {
     struct explain_decision *d;
+    const struct plan *plan;
     const struct subject *subject;
     struct arena *arena;
 };
@@ -41,10 +42,10 @@ static void look(void *ctx, const struct rule_look *seen)
     rule = &d->rules[d->rule_count++];
     rule->look = *seen;
     rule->reads = arena_array(l->arena, EXPR_VARIABLES_MAX, sizeof *rule->reads);
-    for (unsigned id = 0; variable_name(id) != NULL; id++) {
+    for (unsigned id = 0; plan_variable_name(l->plan, id) != NULL; id++) {
         if ((seen->reads >> id & 1) != 0) {
             rule->reads[rule->read_count++] = (struct explain_read){
-                variable_name(id), variable_value(l->subject, id, l->arena)};
+                plan_variable_name(l->plan, id), plan_variable(l->plan, l->subject, id, l->arena)};
         }
     }
 }
@@ -143,7 +144,7 @@ static void say_tls(const struct plan_tls *t, struct buf *out)
 
 static void decide_one(struct explanation *e, struct explain_decision *d, struct subject s)
 {
-    struct looking looking = {d, &s, e->arena};
+    struct looking looking = {d, e->plan, &s, e->arena};
     struct decision_watch watch = {look, &looking};
     struct buf out BUF_LOCAL = {0};
     const struct schedule *schedule;

@@ -28,6 +28,19 @@ static enum last_error error_of(struct str word)
     return LAST_NONE;
 }
 
+static const struct message_policy *policy_of(const struct view_message *v, struct arena *a)
+{
+    struct message_policy *p = ARENA_NEW(a, struct message_policy);
+    struct message_meta *meta = arena_array(a, v->meta_count, sizeof *meta);
+
+    for (size_t i = 0; i < v->meta_count; i++) {
+        meta[i] = (struct message_meta){v->meta[i].name, (enum meta_kind)v->meta[i].kind,
+                                        v->meta[i].text, v->meta[i].number};
+    }
+    *p = (struct message_policy){v->schedule, v->queue, meta, (uint32_t)v->meta_count};
+    return p;
+}
+
 static void fill(const struct view_message *v, struct arena *a, struct message *m)
 {
     *m = (struct message){.arrived = v->arrived,
@@ -40,6 +53,7 @@ static void fill(const struct view_message *v, struct arena *a, struct message *
                           .listener = v->listener,
                           .authenticated_as = v->authenticated_as,
                           .size = v->size,
+                          .policy = policy_of(v, a),
                           .to = arena_array(a, v->to_count + 1, sizeof *m->to)};
     for (size_t i = 0; i < v->to_count; i++) {
         const struct view_rcpt *r = &v->to[i];

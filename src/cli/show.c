@@ -1,5 +1,7 @@
 #include "cli/show.h"
 
+#include "mail/envelope.h"
+
 void show_text(struct str s, struct buf *out)
 {
     for (size_t i = 0; i < s.len; i++) {
@@ -120,6 +122,23 @@ static void show_line(const char *what, struct str s, struct buf *out)
     }
 }
 
+static void show_meta(const struct view_message *m, struct buf *out)
+{
+    for (uint64_t i = 0; i < m->meta_count; i++) {
+        const struct view_meta *v = &m->meta[i];
+
+        buf_printf(out, "%-18s %.*s = ", "meta", STR_ARG(v->name));
+        if (v->kind == META_STRING) {
+            show_text(v->text, out);
+        } else if (v->kind == META_INTEGER) {
+            buf_printf(out, "%lld", (long long)v->number);
+        } else {
+            buf_put(out, v->number != 0 ? STR("true") : STR("false"));
+        }
+        buf_byte(out, '\n');
+    }
+}
+
 static void show_date_line(const char *what, struct date d, struct date now, struct buf *out)
 {
     if (d.ms != 0 && !date_is_never(d)) {
@@ -194,6 +213,9 @@ void show_all(const struct view_message *m, struct date now, struct buf *out)
     show_line("helo", m->client_name, out);
     show_line("listener", m->listener, out);
     show_line("user", m->authenticated_as, out);
+    show_line("chosen schedule", m->schedule, out);
+    show_line("chosen queue", m->queue, out);
+    show_meta(m, out);
     show_line("envid", m->envid, out);
     buf_printf(out, "%-18s %llu bytes\n", "size", (unsigned long long)m->size);
     if (m->priority != 0) {

@@ -15,6 +15,7 @@ static const struct setting_table *const tables[] = {
     &virtual_table,    &schedule_table,        &route_table,   &connection_table, &source_ip_table,
     &tls_table,        &strategy_table,        &limiter_table, &store_table,      &lookup_table,
     &quarantine_table, &visitor_limiter_table, &milters_table, &hooks_table,      &quota_table,
+    &meta_table,
 };
 
 const struct setting_table *const *cli_tables(size_t *count)

@@ -285,8 +285,17 @@ static void schema_objects(struct arena *a, const struct setting_table *table, s
                            "\"^[0-9A-Fa-f:.]{2,45}$\"},\"additionalProperties\":{")
                      : STR(",\"type\":[\"object\",\"null\"],\"propertyNames\":{\"pattern\":"
                            "\"^[A-Za-z0-9._-]{1,32}$\"},\"additionalProperties\":{"));
+    if (table->short_row != NULL) { /* its value may stand in place of the object */
+        buf_put(out, STR("\"anyOf\":["));
+        for (size_t i = 0; i < table->row_count; i++) {
+            if (strcmp(table->rows[i].key, table->short_row) == 0) {
+                schema_row(&table->rows[i], out);
+            }
+        }
+        buf_put(out, STR(",{"));
+    }
     schema_keys(a, &object, out);
-    buf_put(out, STR("}}"));
+    buf_put(out, table->short_row != NULL ? STR("}]}}") : STR("}}"));
 }
 
 static void schema_node(struct arena *a, const struct node *n, struct buf *out)

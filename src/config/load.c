@@ -316,12 +316,31 @@ static void object_add(struct load *l, struct table_state *state, struct config_
     state->objects[state->count++] = object;
 }
 
+/* NAME: VALUE, where the table says which key that is. */
+static const struct yaml *written_out(struct load *l, const struct setting_table *table,
+                                      const struct yaml *node)
+{
+    struct yaml *map;
+
+    if (table->short_row == NULL || node->kind != YAML_TEXT || yaml_is_null(node)) {
+        return node;
+    }
+    map = ARENA_NEW(&l->scratch, struct yaml);
+    *map = (struct yaml){.kind = YAML_MAP, .at = node->at, .tag = STR_EMPTY, .count = 1};
+    map->pairs = ARENA_NEW(&l->scratch, struct yaml_pair);
+    map->pairs[0] = (struct yaml_pair){str_of(table->short_row), node->at,
+                                       ARENA_NEW(&l->scratch, struct yaml)};
+    *map->pairs[0].value = *node;
+    return map;
+}
+
 static void read_object(struct load *l, struct table_state *state, struct scope *s, struct str name,
                         struct position at, const struct yaml *node, bool is_builtin)
 {
     const struct setting_table *table = state->table;
     struct filled *f = filled_new(l, table, at);
 
+    node = written_out(l, table, node);
     if (node->kind != YAML_MAP && !yaml_is_null(node)) {
         fault_error(l->faults, node->at, "%s.%.*s must be a map of keys, not %s", table->key,
                     STR_ARG(name), yaml_kind_name(node));

@@ -194,8 +194,9 @@ struct setting_table {
     const char *builtin; /* NAMED: YAML of objects for names that are not declared, or NULL */
     const struct setting *rows;
     size_t row_count;
-    size_t size;   /* of the struct */
-    bool is_by_ip; /* NAMED: each name is an IP address, and stands in its usual spelling */
+    size_t size;           /* of the struct */
+    bool is_by_ip;         /* NAMED: each name is an IP address, and stands in its usual spelling */
+    const char *short_row; /* NAMED: a text in place of an object is this key of it; or NULL */
     /* What concerns several keys or tables, or NULL. Called also when other tables have errors
      * (their members then hold defaults). */
     void (*check)(const struct config *cfg, struct faults *faults);

@@ -73,3 +73,13 @@ struct str address_local(struct str address)
 
     return at == STR_NONE ? address : str_head(address, at);
 }
+
+const struct message_meta *message_meta(const struct message *m, struct str name)
+{
+    for (uint32_t i = 0; m->policy != NULL && i < m->policy->meta_count; i++) {
+        if (str_eq(m->policy->meta[i].name, name)) {
+            return &m->policy->meta[i];
+        }
+    }
+    return NULL;
+}

@@ -116,6 +116,22 @@ struct recipient {
     struct rcpt_state state;
 };
 
+/* One named value that filters have given a message (`meta` in the configuration). */
+enum meta_kind { META_STRING, META_INTEGER, META_BOOLEAN, META_KINDS };
+struct message_meta {
+    struct str name;
+    enum meta_kind kind;
+    struct str text; /* META_STRING */
+    int64_t number;  /* the others; true: 1 */
+};
+
+/* What filters have said about queueing it. */
+struct message_policy {
+    struct str schedule, queue; /* empty: the strategy chooses */
+    const struct message_meta *meta;
+    uint32_t meta_count;
+};
+
 struct message {
     uint64_t id;
     struct date arrived;
@@ -140,7 +156,11 @@ struct message {
         header_bytes; /* of those, up to and with the empty line that ends the header section */
     struct recipient *to;
     uint32_t to_count;
+    const struct message_policy *policy; /* NULL: no filter has said anything */
 };
+
+/* NULL: it has no such value. */
+const struct message_meta *message_meta(const struct message *m, struct str name);
 
 /* The words of expressions, events and the API. */
 struct str source_name(enum source s);

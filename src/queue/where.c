@@ -8,6 +8,8 @@ struct where {
     struct arena arena;
     struct patterns patterns;
     const struct program *program;
+    struct expr_variable *variables; /* fixed ones, then the values of meta that the text names */
+    unsigned fixed_count, variable_count;
 };
 
 static const struct strategy_services no_services;
@@ -19,12 +21,59 @@ struct compiling {
     struct err result;
 };
 
+static bool is_name_byte(char c)
+{
+    return byte_is_alnum(c) || c == '_';
+}
+
+static bool is_there(const struct where *w, struct str name)
+{
+    for (unsigned i = 0; i < w->variable_count; i++) {
+        if (str_eq(str_of(w->variables[i].name), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Mail may wait whose values no configuration declares any more, so any name may stand after
+ * "meta."; what a message has not is an empty text, which counts as 0 and false. */
+static void add_meta(struct where *w, struct str text, struct expr_scope *scope)
+{
+    const struct str head = STR("meta.");
+
+    w->fixed_count = w->variable_count = (unsigned)scope->variable_count;
+    w->variables = arena_array(&w->arena, EXPR_VARIABLES_MAX, sizeof *w->variables);
+    memcpy(w->variables, scope->variables, scope->variable_count * sizeof *w->variables);
+    for (size_t at = 0; at + head.len < text.len && w->variable_count < EXPR_VARIABLES_MAX; at++) {
+        struct str rest = str_skip(text, at);
+        size_t len = head.len;
+
+        if (!str_starts(rest, head) || (at > 0 && is_name_byte(text.ptr[at - 1]))) {
+            continue;
+        }
+        while (len < rest.len && is_name_byte(rest.ptr[len])) {
+            len++;
+        }
+        if (len > head.len && !is_there(w, str_head(rest, len))) {
+            w->variables[w->variable_count] = (struct expr_variable){
+                .name = arena_z(&w->arena, str_head(rest, len)),
+                .type = EXPR_TEXT,
+                .id = w->variable_count};
+            scope->present |= 1ULL << w->variable_count++;
+        }
+    }
+    scope->variables = w->variables;
+    scope->variable_count = w->variable_count;
+}
+
 static void compile(void *arg)
 {
     struct compiling *c = arg;
     struct expr_scope scope;
 
     strategy_scope(STRATEGY_SCHEDULE, &no_services, &scope);
+    add_meta(c->where, c->text, &scope);
     scope.place = "where";
     c->result = expr_compile(&scope, EXPR_WANTS_BOOL, c->text, &c->where->arena,
                              &c->where->patterns, &c->where->program, &c->problems);
@@ -54,6 +103,7 @@ struct err where_compile(struct str text, struct where **ret, struct buf *why)
 }
 
 struct reading {
+    const struct where *where;
     struct subject subject;
     struct arena *arena;
 };
@@ -61,15 +111,23 @@ struct reading {
 static struct value get(void *ctx, unsigned id)
 {
     struct reading *r = ctx;
+    const struct message_meta *meta;
 
-    return variable_value(&r->subject, id, r->arena);
+    if (id < r->where->fixed_count) {
+        return variable_value(&r->subject, id, r->arena);
+    }
+    meta = message_meta(r->subject.message,
+                        str_skip(str_of(r->where->variables[id].name), strlen("meta.")));
+    return meta == NULL                ? value_text(STR_EMPTY)
+           : meta->kind == META_STRING ? value_text(meta->text)
+                                       : value_int(meta->number);
 }
 
 bool where_match(const struct where *w, const struct message *m, const struct recipient *r,
                  struct date now, struct arena *a, const char **failed)
 {
-    struct reading reading = {.subject = {.message = m, .recipient = r, .facts.now = now},
-                              .arena = a};
+    struct reading reading = {
+        .where = w, .subject = {.message = m, .recipient = r, .facts.now = now}, .arena = a};
     struct expr_input input = {.get = get, .ctx = &reading, .services = &no_services.expr};
     struct expr_result result;
 

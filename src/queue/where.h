@@ -1,7 +1,8 @@
 /*
  * where: an operator's expression that chooses among queued recipients.
  *
- * Source    The variables of the schedule strategy (strategy/variables.def).
+ * Source    The variables of the schedule strategy (strategy/variables.def), and `meta.NAME` of any
+ *           name.
  * Owns      A where owns its program until where_free.
  * Limits    Those of the language. Look-ups are not offered: they would wait once a recipient.
  * Errors    where_compile: ERR_CONFIG, with all mistakes in `why`; where_match: false with a reason

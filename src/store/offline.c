@@ -157,6 +157,26 @@ static void json_recipient(struct buf *out, const struct recipient *to)
     buf_byte(out, '}');
 }
 
+static void json_meta(struct buf *out, const struct message_policy *p)
+{
+    buf_put(out, STR(",\"meta\":{"));
+    for (uint32_t i = 0; i < p->meta_count; i++) {
+        const struct message_meta *v = &p->meta[i];
+
+        buf_put(out, i > 0 ? STR(",") : STR_EMPTY);
+        json_str(out, v->name);
+        buf_byte(out, ':');
+        if (v->kind == META_STRING) {
+            json_str(out, v->text);
+        } else if (v->kind == META_INTEGER) {
+            buf_printf(out, "%" PRId64, v->number);
+        } else {
+            buf_put(out, v->number != 0 ? STR("true") : STR("false"));
+        }
+    }
+    buf_byte(out, '}');
+}
+
 static void json_message(struct buf *out, const struct message *m)
 {
     buf_printf(out, "{\"id\":\"%016" PRIx64 "\"", m->id);
@@ -168,6 +188,11 @@ static void json_message(struct buf *out, const struct message *m)
     json_text(out, "client_ip", m->client_ip);
     json_text(out, "client_name", m->client_name);
     json_text(out, "authenticated_as", m->authenticated_as);
+    if (m->policy != NULL) {
+        json_text(out, "schedule", m->policy->schedule);
+        json_text(out, "queue", m->policy->queue);
+        json_meta(out, m->policy);
+    }
     buf_put(out, STR(",\"recipients\":["));
     for (uint32_t i = 0; i < m->to_count; i++) {
         if (i > 0) {

@@ -38,6 +38,14 @@ static const struct field state_fields[] = {
 enum {
     MESSAGE_TAG_RECIPIENT = 100,
     MESSAGE_TAG_PIECES = 101, /* twelve bytes each: generation, offset, bytes */
+    MESSAGE_TAG_POLICY = 102, /* left out when filters have said nothing */
+    POLICY_TAG_SCHEDULE = 1,
+    POLICY_TAG_QUEUE = 2,
+    POLICY_TAG_META = 100,
+    META_TAG_NAME = 1,
+    META_TAG_KIND = 2,
+    META_TAG_TEXT = 3,
+    META_TAG_NUMBER = 4, /* two's complement */
     RECIPIENT_TAG_STATE = 100,
     STATES_TAG_MESSAGE = 1,
     STATES_TAG_CHANGE = 100,
@@ -174,10 +182,32 @@ static void put_pieces(struct buf *out, const struct piece *pieces, uint32_t cou
     tlv_end(out, begun);
 }
 
+static void put_policy(struct buf *out, const struct message_policy *p)
+{
+    size_t begun = tlv_begin(out, MESSAGE_TAG_POLICY);
+
+    tlv_put(out, POLICY_TAG_SCHEDULE, p->schedule);
+    tlv_put(out, POLICY_TAG_QUEUE, p->queue);
+    for (uint32_t i = 0; i < p->meta_count; i++) {
+        const struct message_meta *m = &p->meta[i];
+        size_t inner = tlv_begin(out, POLICY_TAG_META);
+
+        tlv_put(out, META_TAG_NAME, m->name);
+        tlv_put_num(out, META_TAG_KIND, m->kind);
+        tlv_put(out, META_TAG_TEXT, m->text);
+        tlv_put_num(out, META_TAG_NUMBER, (uint64_t)m->number);
+        tlv_end(out, inner);
+    }
+    tlv_end(out, begun);
+}
+
 void wire_put_message(struct buf *out, const struct message *m, const struct piece *pieces,
                       uint32_t piece_count)
 {
     put_fields(out, message_fields, COUNT_OF(message_fields), m);
+    if (m->policy != NULL) {
+        put_policy(out, m->policy);
+    }
     for (uint32_t i = 0; i < m->to_count; i++) {
         size_t begun = tlv_begin(out, MESSAGE_TAG_RECIPIENT);
         size_t state;
@@ -258,16 +288,63 @@ static struct err read_pieces(struct str bytes, struct arena *a, struct piece **
     return ERR_OK;
 }
 
-static uint32_t count_recipients(struct str meta)
+static uint32_t count_of(struct str bytes, uint8_t tag)
 {
-    struct tlv_reader reader = tlv_read(meta);
+    struct tlv_reader reader = tlv_read(bytes);
     struct tlv item;
     uint32_t count = 0;
 
     while (tlv_next(&reader, &item)) {
-        count += item.tag == MESSAGE_TAG_RECIPIENT;
+        count += item.tag == tag;
     }
     return count;
+}
+
+static struct err read_meta(struct str bytes, struct message_meta *ret)
+{
+    struct tlv_reader reader = tlv_read(bytes);
+    struct tlv item;
+    uint64_t kind = 0, number = 0;
+
+    *ret = (struct message_meta){.name = STR_EMPTY, .text = STR_EMPTY};
+    while (tlv_next(&reader, &item)) {
+        if (item.tag == META_TAG_NAME) {
+            ret->name = item.value;
+        } else if (item.tag == META_TAG_TEXT) {
+            ret->text = item.value;
+        } else if ((item.tag == META_TAG_KIND && !tlv_num(item.value, &kind)) ||
+                   (item.tag == META_TAG_NUMBER && !tlv_num(item.value, &number))) {
+            return err_of(ERR_CORRUPT);
+        }
+    }
+    if (reader.bad || ret->name.len == 0 || kind >= META_KINDS) {
+        return err_of(ERR_CORRUPT);
+    }
+    ret->kind = (enum meta_kind)kind;
+    memcpy(&ret->number, &number, sizeof number);
+    return ERR_OK;
+}
+
+static struct err read_policy(struct str bytes, struct arena *a, struct message *ret)
+{
+    struct message_policy *p = ARENA_NEW(a, struct message_policy);
+    struct message_meta *meta = arena_array(a, count_of(bytes, POLICY_TAG_META), sizeof *meta);
+    struct tlv_reader reader = tlv_read(bytes);
+    struct tlv item;
+    struct err e = ERR_OK;
+
+    *p = (struct message_policy){.schedule = STR_EMPTY, .queue = STR_EMPTY, .meta = meta};
+    while (!e.code && tlv_next(&reader, &item)) {
+        if (item.tag == POLICY_TAG_SCHEDULE) {
+            p->schedule = item.value;
+        } else if (item.tag == POLICY_TAG_QUEUE) {
+            p->queue = item.value;
+        } else if (item.tag == POLICY_TAG_META) {
+            e = read_meta(item.value, &meta[p->meta_count++]);
+        }
+    }
+    ret->policy = p;
+    return reader.bad ? err_of(ERR_CORRUPT) : e;
 }
 
 struct err wire_message(struct str meta, struct arena *a, struct message *ret,
@@ -281,12 +358,14 @@ struct err wire_message(struct str meta, struct arena *a, struct message *ret,
     *pieces = NULL;
     *piece_count = 0;
     absent_fields(message_fields, COUNT_OF(message_fields), ret);
-    ret->to = arena_array(a, count_recipients(meta), sizeof *ret->to);
+    ret->to = arena_array(a, count_of(meta, MESSAGE_TAG_RECIPIENT), sizeof *ret->to);
     while (!e.code && tlv_next(&reader, &item)) {
         if (item.tag == MESSAGE_TAG_RECIPIENT) {
             e = read_recipient(item.value, &ret->to[ret->to_count++]);
         } else if (item.tag == MESSAGE_TAG_PIECES) {
             e = read_pieces(item.value, a, pieces, piece_count);
+        } else if (item.tag == MESSAGE_TAG_POLICY) {
+            e = read_policy(item.value, a, ret);
         } else if (!read_field(message_fields, COUNT_OF(message_fields), &item, ret)) {
             e = err_of(ERR_CORRUPT);
         }

@@ -51,6 +51,37 @@ static bool is_among(const struct plan_count *c, uint8_t id)
     return false;
 }
 
+static void add_id(struct plan_full *p, const struct count_kind *kind,
+                   const struct count_source *from, struct str word, uint8_t id,
+                   struct plan_count *ret)
+{
+    if (is_among(ret, id)) {
+        fault_error(p->faults, plan_where(p, from->settings, "key"),
+                    "%s.%.*s: key names %.*s twice", kind->table->key, STR_ARG(from->name),
+                    STR_ARG(word));
+    } else if (ret->key_count == COUNT_KEYS_MAX) {
+        fault_error(p->faults, plan_where(p, from->settings, "key"),
+                    "%s.%.*s: key has more than %d words", kind->table->key, STR_ARG(from->name),
+                    COUNT_KEYS_MAX);
+    } else {
+        ret->keys[ret->key_count++] = id;
+    }
+}
+
+/* A value that filters give, which is known of a message as its sender is. */
+static bool add_meta(struct plan_full *p, const struct count_kind *kind,
+                     const struct count_source *from, const struct expr_scope *scope,
+                     struct str word, struct plan_count *ret)
+{
+    for (size_t i = 0; str_starts(word, STR("meta.")) && i < scope->variable_count; i++) {
+        if (str_eq(str_of(scope->variables[i].name), word)) {
+            add_id(p, kind, from, word, (uint8_t)scope->variables[i].id, ret);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The class of the word. */
 static uint8_t add_key(struct plan_full *p, const struct count_kind *kind,
                        const struct count_source *from, const struct expr_scope *scope,
@@ -58,23 +89,15 @@ static uint8_t add_key(struct plan_full *p, const struct count_kind *kind,
 {
     for (size_t i = 0; i < kind->word_count; i++) {
         const struct count_word *w = &kind->words[i];
-        uint8_t id;
 
-        if (!str_eq(word, str_of(w->name))) {
-            continue;
+        if (str_eq(word, str_of(w->name))) {
+            add_id(p, kind, from, word, id_of(scope, w->name), ret);
+            return w->class;
         }
-        id = id_of(scope, w->name);
-        if (is_among(ret, id)) {
-            fault_error(p->faults, plan_where(p, from->settings, "key"),
-                        "%s.%.*s: key names %s twice", kind->table->key, STR_ARG(from->name),
-                        w->name);
-            return 0;
-        }
-        must(ret->key_count < COUNT_KEYS_MAX);
-        ret->keys[ret->key_count++] = id;
-        return w->class;
     }
-    tell_unknown_key(p, kind, from, word);
+    if (!add_meta(p, kind, from, scope, word, ret)) {
+        tell_unknown_key(p, kind, from, word);
+    }
     return 0;
 }
 
@@ -132,8 +155,12 @@ struct str count_values(const struct plan_count *c, const struct counting *about
     for (uint32_t i = 0; i < c->key_count; i++) {
         struct value v = about->get(about->ctx, c->keys[i]);
 
-        must(v.type == VALUE_TEXT);
-        buf_put(&out, v.text.len > 0 ? v.text : STR("<>"));
+        if (v.type == VALUE_INT) { /* only of meta */
+            buf_printf(&out, "%lld", (long long)v.num);
+        } else {
+            must(v.type == VALUE_TEXT);
+            buf_put(&out, v.text.len > 0 ? v.text : STR("<>"));
+        }
         buf_byte(&out, '\0');
     }
     return arena_dup(about->arena, buf_str(&out));

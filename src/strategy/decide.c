@@ -3,6 +3,7 @@
 #include "strategy/plan.h"
 
 struct reading {
+    const struct plan *plan;
     const struct subject *subject;
     struct arena *arena;
 };
@@ -11,7 +12,7 @@ static struct value get(void *ctx, unsigned id)
 {
     const struct reading *r = ctx;
 
-    return variable_value(r->subject, id, r->arena);
+    return plan_variable(r->plan, r->subject, id, r->arena);
 }
 
 struct deciding {
@@ -143,7 +144,7 @@ static const void *decide(struct deciding *d, enum strategy which)
 static const void *run(const struct plan *p, enum strategy which, const struct subject *s,
                        struct arena *a, struct decision *ret)
 {
-    struct reading reading = {s, a};
+    struct reading reading = {p, s, a};
     struct captures captures = {0};
     struct deciding d = {
         .p = p,
@@ -158,12 +159,62 @@ static const void *run(const struct plan *p, enum strategy which, const struct s
     return decide(&d, which);
 }
 
+/* A filter has chosen the schedule: no rule is asked, unless it is gone. */
+static const struct schedule *chosen_schedule(const struct plan *p, const struct message *m,
+                                              struct decision *ret)
+{
+    const struct schedule *chosen = plan_schedule(p, m->policy->schedule);
+
+    if (chosen != NULL) {
+        *ret = (struct decision){.status = DECIDED,
+                                 .name = chosen->name,
+                                 .at = chosen->at,
+                                 .wanted = STR_EMPTY,
+                                 .why = STR_EMPTY};
+    }
+    return chosen;
+}
+
+/* The schedule, with the virtual queue that a filter has chosen in place of its own. */
+static const struct schedule *in_queue(const struct plan *p, const struct message *m,
+                                       const struct schedule *s, struct arena *a)
+{
+    const struct plan_queue *queue = plan_queue(p, m->policy->queue);
+    struct schedule *changed;
+
+    if (queue == NULL) {
+        return s;
+    }
+    changed = ARENA_NEW(a, struct schedule);
+    *changed = *s;
+    changed->queue_name = queue->name;
+    changed->queue = queue->id;
+    return changed;
+}
+
 const struct schedule *decide_schedule(const struct plan *p, const struct subject *s,
                                        struct arena *a, struct decision *ret)
 {
-    const struct schedule *chosen = run(p, STRATEGY_SCHEDULE, s, a, ret);
+    const struct message_policy *policy = s->message->policy;
+    const struct schedule *chosen = NULL;
 
-    return ret->status == DECISION_FAILED ? decide_fallback(p, ret) : chosen;
+    if (policy != NULL && policy->schedule.len > 0) {
+        chosen = chosen_schedule(p, s->message, ret);
+    }
+    if (chosen == NULL) {
+        chosen = run(p, STRATEGY_SCHEDULE, s, a, ret);
+    }
+    if (ret->status == DECISION_FAILED) {
+        chosen = decide_fallback(p, ret);
+    }
+    return chosen != NULL && policy != NULL && policy->queue.len > 0
+               ? in_queue(p, s->message, chosen, a)
+               : chosen;
+}
+
+const struct schedule *plan_schedule(const struct plan *p, struct str name)
+{
+    return map_get(&p->lists[STRATEGY_SCHEDULE].objects, name);
 }
 
 const struct schedule *decide_fallback(const struct plan *p, struct decision *ret)

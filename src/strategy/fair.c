@@ -76,7 +76,7 @@ void plan_compile_fairness(struct plan_full *p, struct plan_queue *q)
     *services = p->services->expr;
     services->lookups = 0;
     if (q->settings->fair_by.count > 0) {
-        strategy_scope(STRATEGY_SCHEDULE, p->services, &scope);
+        plan_scope(p, STRATEGY_SCHEDULE, &scope);
         scope.place = place_of(p, q, "fair-by");
         scope.services = services;
         q->fair_by = plan_compile_choice(p, &q->settings->fair_by, &scope, EXPR_WANTS_ANY);
@@ -132,6 +132,7 @@ static bool choose(const struct plan_choice *choice, struct expr_input *input, s
 }
 
 struct reading {
+    const struct plan *plan;
     const struct subject *subject;
     struct arena *arena;
 };
@@ -140,14 +141,14 @@ static struct value get(void *ctx, unsigned id)
 {
     const struct reading *r = ctx;
 
-    return variable_value(r->subject, id, r->arena);
+    return plan_variable(r->plan, r->subject, id, r->arena);
 }
 
 struct str decide_lane(const struct plan *p, const struct subject *s, struct arena *a)
 {
     const struct plan_queue *q = plan_queue(p, s->recipient->state.queue);
     struct allowance work = work_of(a);
-    struct reading reading = {s, a};
+    struct reading reading = {p, s, a};
     struct captures captures = {0};
     struct expr_input input = {get, &reading, NULL, &captures};
     struct value value;

@@ -38,7 +38,7 @@ static void add(struct plan_full *p, const struct config_object *o)
     }
     p->plan.limiter_count++;
     *l = (struct plan_limiter){.name = o->name, .settings = set, .at = o->at};
-    strategy_scope(STRATEGY_CONNECTION, p->services, &scope);
+    plan_scope(p, STRATEGY_CONNECTION, &scope);
     l->class = (enum limiter_class)plan_add_count(p, &kind, &from, &scope, &l->by);
     if (l->by.match != NULL && expr_facts(l->by.match)->is_late) {
         l->class = LIMITER_HOSTS;
@@ -61,6 +61,7 @@ void plan_add_limiters(struct plan_full *p)
 /* ---- deciding ---- */
 
 struct reading {
+    const struct plan *plan;
     const struct subject *subject;
     struct arena *arena;
 };
@@ -69,14 +70,14 @@ static struct value get(void *ctx, unsigned id)
 {
     const struct reading *r = ctx;
 
-    return variable_value(r->subject, id, r->arena);
+    return plan_variable(r->plan, r->subject, id, r->arena);
 }
 
 uint32_t decide_limits(const struct plan *p, enum limiter_class c, const struct subject *s,
                        bool is_local, struct arena *a, struct limit_use *ret,
                        const struct plan_limiter **failed)
 {
-    struct reading reading = {s, a};
+    struct reading reading = {p, s, a};
     struct counting about = {get, &reading, a};
     uint32_t count = 0;
 

@@ -274,6 +274,7 @@ struct plan *strategy_compile(struct config *cfg, const struct strategy_services
     for (unsigned i = 0; i < STRATEGY_COUNT; i++) {
         p->lists[i].table = tables[i];
     }
+    plan_add_meta(p);
     plan_compile_list(p, STRATEGY_SCHEDULE, &set->schedule);
     plan_compile_list(p, STRATEGY_ROUTE, &set->route);
     plan_compile_list(p, STRATEGY_CONNECTION, &set->connection);

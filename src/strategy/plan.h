@@ -46,6 +46,8 @@ void plan_add_connections(struct plan_full *p);
 void plan_add_limiters(struct plan_full *p);         /* limiters.c */
 void plan_add_visitor_limiters(struct plan_full *p); /* visitors.c */
 void plan_add_quotas(struct plan_full *p);           /* quotas.c */
+void plan_add_meta(struct plan_full *p);             /* meta.c: before what compiles expressions */
+void plan_scope(const struct plan_full *p, enum strategy which, struct expr_scope *ret);
 /* The fault "limits nothing", if so. */
 void plan_check_limits(struct plan_full *p, const struct setting_table *table, struct str name,
                        struct position at, const struct limiter_settings *set);

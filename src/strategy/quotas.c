@@ -67,7 +67,7 @@ static void add(struct plan_full *p, const struct config_object *o)
     }
     p->plan.quota_count++;
     *q = (struct plan_quota){.name = o->name, .settings = set, .at = o->at};
-    strategy_scope(STRATEGY_CONNECTION, p->services, &scope);
+    plan_scope(p, STRATEGY_CONNECTION, &scope);
     q->class = (enum quota_class)plan_add_count(p, &kind, &from, &scope, &q->by);
     q->class = class_of(&q->by, q->class);
     check_match(p, q);
@@ -94,6 +94,7 @@ void plan_add_quotas(struct plan_full *p)
 /* ---- deciding ---- */
 
 struct reading {
+    const struct plan *plan;
     const struct subject *subject;
     struct arena *arena;
 };
@@ -102,13 +103,13 @@ static struct value get(void *ctx, unsigned id)
 {
     const struct reading *r = ctx;
 
-    return variable_value(r->subject, id, r->arena);
+    return plan_variable(r->plan, r->subject, id, r->arena);
 }
 
 bool decide_quota(const struct plan *p, const struct plan_quota *quota, const struct subject *s,
                   struct arena *a, struct str *values, bool *failed)
 {
-    struct reading reading = {s, a};
+    struct reading reading = {p, s, a};
     struct counting about = {get, &reading, a};
     enum count_match match = count_matches(p, &quota->by, &about);
 
@@ -119,15 +120,22 @@ bool decide_quota(const struct plan *p, const struct plan_quota *quota, const st
     return match == COUNT_YES;
 }
 
-/* What is local is not part of the text, and may differ after a reload. */
-static bool asks_what_is_local(const struct plan_quota *q)
+/* What is local, and of which kind a value of `meta` is, is not part of the text, and may differ
+ * after a reload. */
+static bool asks_what_may_differ(const struct plan_quota *q)
 {
-    return str_find_str(q->settings->match.text, STR("is_local")) != STR_NONE;
+    bool is_meta = false;
+
+    for (size_t i = 0; i < q->settings->key.count; i++) {
+        is_meta = is_meta || str_starts(q->settings->key.items[i], STR("meta."));
+    }
+    return is_meta || str_find_str(q->settings->match.text, STR("meta.")) != STR_NONE ||
+           str_find_str(q->settings->match.text, STR("is_local")) != STR_NONE;
 }
 
 static bool counts_the_same(const struct plan_quota *a, const struct plan_quota *b)
 {
-    return str_eq(a->name, b->name) && a->class == b->class && !asks_what_is_local(a) &&
+    return str_eq(a->name, b->name) && a->class == b->class && !asks_what_may_differ(a) &&
            a->by.key_count == b->by.key_count &&
            memcmp(a->by.keys, b->by.keys, a->by.key_count) == 0 &&
            str_eq(a->settings->match.text, b->settings->match.text);

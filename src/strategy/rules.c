@@ -234,7 +234,7 @@ void plan_compile_list(struct plan_full *p, enum strategy which, const struct ru
     struct plan_list *list = &p->lists[which];
     struct compiling c = {.p = p, .which = which, .groups = -1};
 
-    strategy_scope(which, p->services, &c.scope);
+    plan_scope(p, which, &c.scope);
     know_queues(&c);
     list->names_are_known = true;
     list->rules = arena_array(&p->arena, rules->count + 1, sizeof *list->rules);

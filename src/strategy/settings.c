@@ -101,6 +101,17 @@ static const struct setting quota_rows[] = {
 };
 #undef SETTINGS_OF
 
+static const struct setting_choice meta_kinds[] = {
+    {"string", META_STRING}, {"integer", META_INTEGER}, {"boolean", META_BOOLEAN}, {NULL, 0}};
+
+#define SETTINGS_OF struct meta_settings
+static const struct setting meta_rows[] = {
+#define SECTION_META
+#include "strategy/settings.def"
+#undef SECTION_META
+};
+#undef SETTINGS_OF
+
 #define SETTINGS_OF struct strategy_settings
 static const struct setting strategy_rows[] = {
 #define SECTION_STRATEGY
@@ -218,6 +229,21 @@ const struct setting_table quota_table = {
     .rows = quota_rows,
     .row_count = COUNT_OF(quota_rows),
     .size = sizeof(struct quota_settings),
+};
+
+const struct setting_table meta_table = {
+    .key = "meta",
+    .kind = TABLE_NAMED,
+    .short_row = "type",
+    .prose =
+        "Values that filters may give a message at the end of its data, which expressions about "
+        "queued mail then read as `meta.NAME`: strategies, lanes, limiters and quotas, `queue "
+        "--where`. A message that was given none has an empty text, 0 or false. At most 32 names, "
+        "of small letters, digits and `_`.",
+    .rows = meta_rows,
+    .row_count = COUNT_OF(meta_rows),
+    .size = sizeof(struct meta_settings),
+    .check = meta_check,
 };
 
 const struct setting_table strategy_table = {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "config/setting.h"
+#include "mail/envelope.h"
 
 struct virtual_settings { /* queue.virtual.NAME */
     uint32_t concurrency;
@@ -109,9 +110,17 @@ struct quota_settings { /* queue.quota.NAME */
     struct str description;
 };
 
+struct meta_settings { /* meta.NAME */
+    enum meta_kind kind;
+    struct str description;
+};
+
 struct strategy_settings { /* queue.strategy */
     struct rules schedule, route, connection, tls;
 };
 
 extern const struct setting_table virtual_table, schedule_table, route_table, connection_table,
-    source_ip_table, tls_table, strategy_table, limiter_table, visitor_limiter_table, quota_table;
+    source_ip_table, tls_table, strategy_table, limiter_table, visitor_limiter_table, quota_table,
+    meta_table;
+
+void meta_check(const struct config *cfg, struct faults *faults);

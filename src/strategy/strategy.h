@@ -133,6 +133,13 @@ struct plan_quota {
     struct plan_count by;
 };
 
+/* A value that filters may give messages. */
+enum { META_NAMES_MAX = 32, META_TEXT_BYTES_MAX = 200 };
+struct plan_meta {
+    struct str name;
+    enum meta_kind kind;
+};
+
 struct plan_list;   /* the compiled rules of one strategy */
 struct plan_choice; /* the compiled rules of one value */
 
@@ -152,6 +159,10 @@ struct plan {
     uint32_t visitor_limiter_count;
     struct plan_quota *quotas;
     uint32_t quota_count;
+    const struct plan_meta *meta;
+    uint32_t meta_count;
+    const struct expr_variable *variables; /* fixed ones, then those of meta; id: its place */
+    uint32_t variable_count;
     struct plan_list *lists; /* STRATEGY_COUNT of them */
     const struct strategy_services *services;
 };
@@ -167,6 +178,7 @@ const struct plan_queue *plan_queue(const struct plan *p, struct str name); /* N
 const struct plan_route *plan_route(const struct plan *p, struct str name);
 const struct plan_connection *plan_connection(const struct plan *p, struct str name);
 const struct plan_tls *plan_tls(const struct plan *p, struct str name);
+const struct schedule *plan_schedule(const struct plan *p, struct str name);
 
 /* An order in which an attempt asks the targets, as their indices: by priority, then by chance as
  * the weights have it. `chance`: a number for each of them. */
@@ -233,7 +245,9 @@ struct decision {
     struct expr_lookup lookup;
 };
 
-/* NULL unless DECIDED; decide_schedule falls back to the built-in schedule `default` rather than
+/* NULL unless DECIDED. What filters chose for a message (message_policy) stands in the place of the
+ * schedule strategy and of its schedule's queue, as long as there is such a schedule and queue.
+ * decide_schedule falls back to the built-in schedule `default` rather than
  * fail, since mail must be stored somewhere. Texts of *ret live in `a` or in the plan. */
 const struct schedule *decide_schedule(const struct plan *p, const struct subject *s,
                                        struct arena *a, struct decision *ret);
@@ -280,6 +294,14 @@ struct str decision_place(const struct decision *d, struct arena *a);
 /* The variables of all strategies, for `explain`: NULL past the last id. */
 const char *variable_name(unsigned id);
 struct value variable_value(const struct subject *s, unsigned id, struct arena *a);
+/* The same with those that this plan declares, `meta.NAME`. */
+const char *plan_variable_name(const struct plan *p, unsigned id);
+struct value plan_variable(const struct plan *p, const struct subject *s, unsigned id,
+                           struct arena *a);
+const struct plan_meta *plan_meta(const struct plan *p, struct str name); /* NULL: not declared */
+/* What a text (true, false, a whole number) gives; false: it is no value of that kind. */
+bool meta_read(const struct plan_meta *declared, struct str text, struct message_meta *ret);
+struct str meta_kind_name(enum meta_kind kind); /* "string" */
 /* Their scope at one strategy, for expressions elsewhere that speak of queued recipients. */
 void strategy_scope(enum strategy which, const struct strategy_services *services,
                     struct expr_scope *ret);

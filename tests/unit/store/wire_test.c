@@ -90,6 +90,40 @@ static void a_message_comes_back_as_it_was(void **state)
     assert_int_equal(found[1].offset, 8192);
 }
 
+static void what_filters_said_of_queueing_comes_back(void **state)
+{
+    const struct message_meta meta[] = {
+        {STR_INIT("campaign"), META_STRING, STR_INIT("spring"), 0},
+        {STR_INIT("weight"), META_INTEGER, STR_INIT(""), -3},
+        {STR_INIT("bulk"), META_BOOLEAN, STR_INIT(""), 1},
+    };
+    const struct message_policy policy = {STR("slow"), STR_EMPTY, meta, COUNT_OF(meta)};
+    struct message m = sample(), back;
+    struct piece *found;
+    struct buf out BUF_LOCAL = {0}, wrong BUF_LOCAL = {0};
+    struct arena a ARENA_LOCAL = {0};
+    uint32_t count;
+
+    (void)state;
+    wire_put_message(&out, &m, NULL, 0);
+    assert_int_equal(wire_message(buf_str(&out), &a, &back, &found, &count).code, OK);
+    assert_null(back.policy); /* also in a store of before */
+    m.policy = &policy;
+    buf_clear(&out);
+    wire_put_message(&out, &m, NULL, 0);
+    assert_int_equal(wire_message(buf_str(&out), &a, &back, &found, &count).code, OK);
+    EXPECT_STR(back.policy->schedule, "slow");
+    EXPECT_STR(back.policy->queue, "");
+    assert_int_equal(back.policy->meta_count, 3);
+    EXPECT_STR(message_meta(&back, STR("campaign"))->text, "spring");
+    assert_int_equal(message_meta(&back, STR("weight"))->number, -3);
+    assert_int_equal(message_meta(&back, STR("bulk"))->kind, META_BOOLEAN);
+    assert_null(message_meta(&back, STR("other")));
+    buf_put(&wrong, buf_str(&out));
+    tlv_put(&wrong, 102, STR("\144\006\002\001\007\001\001n")); /* of a kind that is none */
+    assert_int_equal(wire_message(buf_str(&wrong), &a, &back, &found, &count).code, ERR_CORRUPT);
+}
+
 static void tags_of_a_later_version_survive_a_move(void **state)
 {
     struct message m = sample(), back;
@@ -224,6 +258,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_comes_back_as_it_was),
+        cmocka_unit_test(what_filters_said_of_queueing_comes_back),
         cmocka_unit_test(tags_of_a_later_version_survive_a_move),
         cmocka_unit_test(states_come_back_one_by_one),
         cmocka_unit_test(every_cut_of_a_message_is_refused_or_whole),

@@ -11,7 +11,7 @@
 static const struct setting_table *const tables[] = {
     &virtual_table,         &schedule_table, &route_table,    &connection_table,
     &source_ip_table,       &tls_table,      &strategy_table, &limiter_table,
-    &visitor_limiter_table, &quota_table,    &lookup_table};
+    &visitor_limiter_table, &quota_table,    &lookup_table,   &meta_table};
 
 static enum expr_local is_local(void *ctx, struct str directory, struct str domain)
 {

@@ -5,8 +5,9 @@
 enum { MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
 
 static const struct setting_table *const tables[] = {
-    &virtual_table, &schedule_table, &route_table,   &connection_table,      &source_ip_table,
-    &tls_table,     &strategy_table, &limiter_table, &visitor_limiter_table, &quota_table};
+    &virtual_table,         &schedule_table, &route_table,    &connection_table,
+    &source_ip_table,       &tls_table,      &strategy_table, &limiter_table,
+    &visitor_limiter_table, &quota_table,    &meta_table};
 
 static enum expr_local is_local(void *ctx, struct str directory, struct str domain)
 {

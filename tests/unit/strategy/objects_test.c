@@ -5,8 +5,9 @@
 #include "strategy/strategy.h"
 
 static const struct setting_table *const tables[] = {
-    &virtual_table, &schedule_table, &route_table,   &connection_table,      &source_ip_table,
-    &tls_table,     &strategy_table, &limiter_table, &visitor_limiter_table, &quota_table};
+    &virtual_table,         &schedule_table, &route_table,    &connection_table,
+    &source_ip_table,       &tls_table,      &strategy_table, &limiter_table,
+    &visitor_limiter_table, &quota_table,    &meta_table};
 
 static bool owns_none(void *ctx, const struct addr *a)
 {

@@ -3,8 +3,9 @@
 #include "strategy/strategy.h"
 
 static const struct setting_table *const tables[] = {
-    &virtual_table, &schedule_table, &route_table,   &connection_table,      &source_ip_table,
-    &tls_table,     &strategy_table, &limiter_table, &visitor_limiter_table, &quota_table};
+    &virtual_table,         &schedule_table, &route_table,    &connection_table,
+    &source_ip_table,       &tls_table,      &strategy_table, &limiter_table,
+    &visitor_limiter_table, &quota_table,    &meta_table};
 
 static enum expr_local is_local(void *ctx, struct str directory, struct str domain)
 {
@@ -487,6 +488,91 @@ static void local_domains_want_a_route(void **state)
     (void)state;
 }
 
+static const char campaigns[] =
+    "meta:\n"
+    "  campaign: string\n"
+    "  weight: { type: integer, description: how urgent }\n"
+    "  bulk: boolean\n"
+    "queue:\n"
+    "  virtual: { slow: { concurrency: 4, fair-by: meta.campaign }, fast: { concurrency: 4 } }\n"
+    "  schedule: { slow: { queue-name: slow }, fast: { queue-name: fast } }\n"
+    "  quota: { each: { key: [meta.campaign, meta.weight], match: meta.bulk, messages: 5 } }\n"
+    "  strategy:\n"
+    "    schedule:\n"
+    "      - { if: 'meta.bulk && meta.weight < 10', use: slow }\n"
+    "      - use: fast\n";
+
+static void expect_schedule(const struct plan *p, const struct subject *s, const char *name,
+                            const char *queue)
+{
+    struct arena a ARENA_LOCAL = {0};
+    struct decision d;
+    const struct schedule *got = decide_schedule(p, s, &a, &d);
+
+    assert_int_equal(d.status, DECIDED);
+    EXPECT_STR(d.name, name);
+    EXPECT_STR(got->name, name);
+    EXPECT_STR(got->queue_name, queue);
+    assert_true(p->queues[got->queue].id == got->queue);
+    EXPECT_STR(p->queues[got->queue].name, queue);
+}
+
+static void expressions_read_what_filters_gave(void **state)
+{
+    struct arena a ARENA_LOCAL = {0};
+    struct message_meta meta[3];
+    struct message_policy policy = {.schedule = STR_EMPTY, .queue = STR_EMPTY, .meta = meta};
+    struct plan *p = good(campaigns);
+    struct message m;
+    struct recipient r;
+    struct subject s = mail(&m, &r, "a@b.example", "c@d.example");
+    struct str values;
+    bool failed;
+
+    expect_schedule(p, &s, "fast", "fast"); /* empty text, 0 and false */
+    assert_true(meta_read(plan_meta(p, STR("campaign")), STR("spring"), &meta[0]));
+    assert_true(meta_read(plan_meta(p, STR("weight")), STR("-7"), &meta[1]));
+    assert_true(meta_read(plan_meta(p, STR("bulk")), STR("true"), &meta[2]));
+    assert_false(meta_read(plan_meta(p, STR("weight")), STR("7.5"), &meta[1]));
+    assert_false(meta_read(plan_meta(p, STR("bulk")), STR("yes"), &meta[1]));
+    assert_false(meta_read(plan_meta(p, STR("campaign")), STR("two\nlines"), &meta[1]));
+    assert_null(plan_meta(p, STR("campain")));
+    assert_true(meta_read(plan_meta(p, STR("weight")), STR("-7"), &meta[1]));
+    policy.meta_count = 3;
+    m.policy = &policy;
+    expect_schedule(p, &s, "slow", "slow");
+    r.state.queue = STR("slow");
+    EXPECT_STR(decide_lane(p, &s, &a), "spring");
+    assert_true(decide_quota(p, &p->quotas[0], &s, &a, &values, &failed));
+    assert_true(str_eq(values, str_make("spring\0-7\0", 10)));
+    assert_false(plan_same_quotas(p, p)); /* what they count may be of another kind */
+    meta[2].kind = META_STRING;           /* as it was declared before a reload */
+    expect_schedule(p, &s, "fast", "fast");
+    plan_give(p);
+    (void)state;
+}
+
+static void a_filter_s_choice_stands_before_the_rules(void **state)
+{
+    struct message_policy policy = {.schedule = STR("slow"), .queue = STR_EMPTY};
+    struct plan *p = good(campaigns);
+    struct message m;
+    struct recipient r;
+    struct subject s = mail(&m, &r, "a@b.example", "c@d.example");
+
+    m.policy = &policy;
+    expect_schedule(p, &s, "slow", "slow");
+    policy.queue = STR("fast");
+    expect_schedule(p, &s, "slow", "fast");
+    policy.schedule = STR_EMPTY;
+    policy.queue = STR("slow");
+    expect_schedule(p, &s, "fast", "slow");
+    policy.schedule = policy.queue = STR("gone"); /* by a reload */
+    expect_schedule(p, &s, "fast", "fast");
+    plan_give(p);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -503,6 +589,8 @@ int main(void)
         cmocka_unit_test(doubtful_plans_are_warned_about),
         cmocka_unit_test(checking_tells_faults_of_keys_and_of_rules_together),
         cmocka_unit_test(local_domains_want_a_route),
+        cmocka_unit_test(expressions_read_what_filters_gave),
+        cmocka_unit_test(a_filter_s_choice_stands_before_the_rules),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
