@@ -285,7 +285,7 @@ static void judge(struct play *p, const struct fetch_answer *answer, const struc
 
 static void play(struct play *p)
 {
-    const struct hook_terms terms = {.answer_bytes_max = ANSWER_BYTES_MAX};
+    const struct hook_terms terms = {.answer_bytes_max = ANSWER_BYTES_MAX, .has_extensions = true};
     struct fetch_field *fields = arena_array(&p->arena, p->fields.count + 1, sizeof(*fields));
     struct buf body BUF_LOCAL = {0}, why BUF_LOCAL = {0};
     struct fetch_answer answer = {0};

@@ -156,6 +156,17 @@ static void show_recipients(const char *sign, const struct hook_view *these,
     }
 }
 
+static void show_policy(const struct hook_view *v, struct buf *out)
+{
+    for (uint32_t i = 0; i < v->policy_count; i++) {
+        buf_put(out, STR("+ policy: "));
+        put_safe(v->policy[i].name, out);
+        buf_put(out, STR(" = "));
+        put_safe(v->policy[i].text, out);
+        buf_byte(out, '\n');
+    }
+}
+
 void hook_show_changes(const struct hook_view *before, const struct hook_view *after,
                        struct buf *out)
 {
@@ -166,6 +177,7 @@ void hook_show_changes(const struct hook_view *before, const struct hook_view *a
     }
     show_recipients("- ", before, after, out);
     show_recipients("+ ", after, before, out);
+    show_policy(after, out);
     show_fields(before, after, out);
     show_body(before->body.whole, after->body.whole, out);
 }

@@ -160,6 +160,23 @@ static void set_message(struct applying *p, struct str message)
     p->is_rewritten = true;
 }
 
+/* The later word counts. */
+static void say_policy(struct applying *p, const struct hook_edit *e)
+{
+    const struct hook_policy *old = p->view->policy;
+    struct hook_policy *list = arena_array(p->arena, p->view->policy_count + 1, sizeof(*list));
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < p->view->policy_count; i++) {
+        if (!str_eq(old[i].name, e->name)) {
+            list[at++] = old[i];
+        }
+    }
+    list[at++] = (struct hook_policy){e->name, e->text, e->policy_kind};
+    p->view->policy = list;
+    p->view->policy_count = at;
+}
+
 static uint64_t message_bytes(const struct hook_view *v)
 {
     uint64_t sum = v->body.size + (v->no_separator ? 0 : 2);
@@ -202,9 +219,11 @@ static void apply(struct applying *p, const struct hook_edit *e)
             recipient(p, e->target)->queue = e->queue;
         }
         break;
+    case HOOK_EDIT_POLICY:
+        say_policy(p, e);
+        break;
     case HOOK_EDIT_RCPT_VARIANT:
     case HOOK_EDIT_DSN_DROP:
-    case HOOK_EDIT_POLICY:
     case HOOK_EDIT_KINDS:
         break; /* a view does not show them */
     }

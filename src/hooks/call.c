@@ -83,6 +83,7 @@ void *hook_compile(const struct hook_settings *s, const struct chain_source *sou
     h->dialect = hook_dialect_of(s->dialect);
     h->terms.stages = filter_stages(&s->stages);
     h->terms.as_stalwart = s->classic_strict;
+    h->terms.has_extensions = s->dialect_extensions;
     h->response_max = response_max(s, source->message_bytes_max);
     h->terms.answer_bytes_max = h->response_max;
     if (fetch_target_parse(s->url, a, &h->target, &why).code != OK) {

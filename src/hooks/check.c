@@ -251,7 +251,7 @@ static enum verdict check_fields(struct checking *c, struct hook_edit *e)
 static enum verdict check_policy(struct checking *c, const struct hook_edit *e)
 {
     return e->name.len > 0 && is_name(e->name) && e->text.len <= POLICY_BYTES_MAX &&
-                   text_is_printable(e->text, c->smtputf8)
+                   text_is_printable(e->text, true)
                ? GOOD
                : bad(c, "what is said about queueing is not one line of text");
 }

@@ -13,6 +13,7 @@
 #include "dns/idn.h"
 #include "hooks/classic_part.h"
 #include "hooks/insert.h"
+#include "hooks/policy.h"
 #include "mail/envelope.h"
 
 /* ---- what is sent ---- */
@@ -359,9 +360,26 @@ static struct err malformed(struct buf *why, const char *what)
     return err_of(ERR_PROTOCOL);
 }
 
+/* What it says about queueing; a member that the operator has not allowed is one of those that we
+ * do not know. */
+static bool read_policy(const struct doc *root, const struct hook_terms *terms, bool counts,
+                        struct arena *a, struct hook_outcome *ret)
+{
+    const struct doc *policy = doc_get(root, "policy");
+
+    if (!is_given(policy) || !terms->has_extensions) {
+        return true;
+    }
+    if (!counts) {
+        hook_note(ret, a, "policy counts only at data, and when the message is let in");
+        return true;
+    }
+    return hook_policy_read(policy, a, ret);
+}
+
 static struct err read_answer(const struct doc *root, const struct hook_view *view,
-                              struct hook_pending *pending, struct arena *a,
-                              struct hook_outcome *ret, struct buf *why)
+                              const struct hook_terms *terms, struct hook_pending *pending,
+                              struct arena *a, struct hook_outcome *ret, struct buf *why)
 {
     const struct doc *response = doc_get(root, "response"), *list = doc_get(root, "modifications");
     struct hook_pending own = {0};
@@ -392,6 +410,9 @@ static struct err read_answer(const struct doc *root, const struct hook_view *vi
     if (!classic_modifications_check(&own, view, a, why)) {
         return err_of(ERR_PROTOCOL);
     }
+    if (!read_policy(root, terms, view->stage == HOOK_DATA && lets_in, a, ret)) {
+        return malformed(why, "policy is not an object");
+    }
     if (view->stage == HOOK_DATA && lets_in) {
         keep(&own, ret->action == HOOK_QUARANTINE, a, pending);
     }
@@ -418,7 +439,7 @@ static struct err classic_decode(const struct hook_answer *answer, const struct 
     if (e.code != OK) {
         return err_of(ERR_PROTOCOL);
     }
-    return read_answer(&root, view, pending, a, ret, why);
+    return read_answer(&root, view, terms, pending, a, ret, why);
 }
 
 const struct hook_dialect hook_classic = {.name = "classic",

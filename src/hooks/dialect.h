@@ -37,9 +37,10 @@ struct hook_terms {
         uint32_t count;
     } properties, updates; /* JSON pointers: sent to it; changed by it */
     bool is_cbor;
-    bool may_weaken;  /* an answer may lower the action */
-    bool strict;      /* one edit that cannot be applied spoils the answer */
-    bool as_stalwart; /* classic: a request has no more than Stalwart sends */
+    bool may_weaken;     /* an answer may lower the action */
+    bool strict;         /* one edit that cannot be applied spoils the answer */
+    bool has_extensions; /* classic: `policy` of an answer is obeyed */
+    bool as_stalwart;    /* classic: a request has no more than Stalwart sends */
     uint64_t answer_bytes_max;
 };
 

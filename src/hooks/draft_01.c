@@ -30,7 +30,9 @@ void draft_state(struct draft *d, bool parsed)
 
     draft_tree(d->view, parsed, d->a, &d->before);
     doc_put(&d->before, d->a, STR("rawMessage"), doc_null());
-    doc_put(&d->before, d->a, STR("ext"), doc_object());
+    if (doc_get(&d->before, "ext") == NULL) {
+        doc_put(&d->before, d->a, STR("ext"), doc_object());
+    }
     message = doc_get(&d->before, "message");
     if (message->kind == DOC_OBJECT && doc_get(message, "subject") == NULL) {
         doc_put(message, d->a, STR("subject"), doc_null());

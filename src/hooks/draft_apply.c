@@ -9,6 +9,7 @@
  */
 #include "base/check.h"
 #include "hooks/draft.h"
+#include "hooks/policy.h"
 
 enum op { OP_SET = 1, OP_ADD = 2, OP_DELETE = 4 };
 static const char *const op_names[] = {[OP_SET] = "set", [OP_ADD] = "add", [OP_DELETE] = "delete"};
@@ -31,7 +32,9 @@ enum place {
     PLACE_HEADERS,
     PLACE_HEADER,
     PLACE_MESSAGE, /* can only be taken away */
-    PLACE_RAW
+    PLACE_RAW,
+    PLACE_POLICY,
+    PLACE_WORD
 };
 
 #define AT(stage)   (1u << HOOK_##stage)
@@ -71,6 +74,10 @@ static const struct rule {
     {"/message/subject", PLACE_TEXT, OP_SET | OP_ADD, AT_MESSAGE},
     {"/rawMessage", PLACE_RAW, OP_SET, AT_MESSAGE},
     {"/rawMessage", PLACE_MESSAGE, OP_DELETE, AT(DSN)},
+    {"/ext/" POLICY_NAMESPACE, PLACE_POLICY, OP_SET | OP_ADD, AT(DATA)},
+    {"/ext/" POLICY_NAMESPACE "/meta", PLACE_POLICY, OP_SET | OP_ADD, AT(DATA)},
+    {"/ext/" POLICY_NAMESPACE "/meta/%", PLACE_WORD, OP_SET | OP_ADD, AT(DATA)},
+    {"/ext/" POLICY_NAMESPACE "/%", PLACE_WORD, OP_SET | OP_ADD, AT(DATA)},
 };
 
 static bool matches(const char *pattern, const struct pointer *p)
@@ -195,6 +202,12 @@ static const char *check_value(struct draft *d, enum place place, const struct p
     case PLACE_HEADER:
         is_good = draft_is_header(v);
         break;
+    case PLACE_POLICY:
+        is_good = v->kind == DOC_OBJECT;
+        break;
+    case PLACE_WORD:
+        is_good = v->kind == DOC_TEXT || v->kind == DOC_INT || v->kind == DOC_BOOL;
+        break;
     case PLACE_RAW:
     case PLACE_MESSAGE:
         is_good = true; /* RAW: looked at when it is decoded */
@@ -248,6 +261,30 @@ static const char *add(struct draft *d, const struct pointer *p, const struct do
     return NULL;
 }
 
+/* Words that an object does not name stay as they are. */
+static const char *join(struct draft *d, const struct pointer *p, const struct doc *value)
+{
+    struct doc *at = pointer_find(&d->after, p);
+
+    if (at == NULL || at->kind != DOC_OBJECT) {
+        return "names what does not exist";
+    }
+    for (uint32_t i = 0; i < value->count; i++) {
+        const struct doc_member *m = &value->members[i];
+        struct doc *old = doc_at(at, m->key);
+
+        for (uint32_t k = 0; old != NULL && old->kind == DOC_OBJECT &&
+                             m->value.kind == DOC_OBJECT && k < m->value.count;
+             k++) {
+            doc_put(old, d->a, m->value.members[k].key, m->value.members[k].value);
+        }
+        if (old == NULL || old->kind != DOC_OBJECT || m->value.kind != DOC_OBJECT) {
+            doc_put(at, d->a, m->key, doc_copy(&m->value, d->a));
+        }
+    }
+    return NULL;
+}
+
 static const char *delete_at(struct draft *d, const struct rule *rule, const struct pointer *p)
 {
     struct doc *parent = pointer_parent(&d->after, p);
@@ -289,6 +326,9 @@ static const char *apply_op(struct draft *d, enum op op, const struct pointer *p
         struct doc raw = {.kind = DOC_BYTES};
 
         return draft_to_message(value, d->a, &raw.text) ? set(d, p, raw) : "is no message";
+    }
+    if (place == PLACE_POLICY) {
+        return join(d, p, value);
     }
     return is_into_list ? add(d, p, doc_get(what, "index"), doc_copy(value, d->a))
                         : set(d, p, doc_copy(value, d->a));

@@ -4,6 +4,7 @@
  */
 #include "base/check.h"
 #include "hooks/draft.h"
+#include "hooks/policy.h"
 #include "mail/utf8.h"
 
 bool draft_same_but(const struct doc *a, const struct doc *b, const char *const *names)
@@ -301,6 +302,24 @@ static void complete_reply(struct draft *d)
     }
 }
 
+/* What is said about queueing. */
+static struct err diff_policy(struct draft *d)
+{
+    const struct doc *was = doc_at(doc_get(&d->before, "ext"), STR(POLICY_NAMESPACE));
+    const struct doc *ext = doc_get(&d->after, "ext");
+    const struct doc *is = ext != NULL ? doc_at(ext, STR(POLICY_NAMESPACE)) : NULL;
+    struct doc changes;
+
+    if (was == NULL || (is != NULL && doc_equal(was, is))) {
+        return ERR_OK;
+    }
+    if (!hook_policy_changes(was, is, d->a, &changes)) {
+        return draft_wrong(d, "what was said about queueing cannot be taken back");
+    }
+    hook_policy_read(&changes, d->a, d->outcome);
+    return ERR_OK;
+}
+
 struct err draft_diff(struct draft *d)
 {
     static const char *const known[] = {"action",     "response", "envelope", "message",
@@ -318,6 +337,9 @@ struct err draft_diff(struct draft *d)
     }
     if (!e.code) {
         e = diff_message(d);
+    }
+    if (!e.code) {
+        e = diff_policy(d);
     }
     if (!e.code) {
         complete_reply(d);

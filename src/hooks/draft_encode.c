@@ -1,9 +1,11 @@
 #include "hooks/draft.h"
+#include "hooks/policy.h"
 
-static const char *const inbound[] = {"/stage",      "/action",     "/timestamp", "/protocol",
-                                      "/queue",      "/server",     "/envelope",  "/message",
-                                      "/rawMessage", "/response",   "/client",    "/tls",
-                                      "/auth",       "/senderAuth", NULL};
+static const char *const inbound[] = {
+    "/stage",  "/action",   "/timestamp", "/protocol",   "/queue",
+    "/server", "/envelope", "/message",   "/rawMessage", "/response",
+    "/client", "/tls",      "/auth",      "/senderAuth", "/ext/" POLICY_NAMESPACE,
+    NULL};
 static const char *const outbound[] = {"/stage",      "/action", "/timestamp", "/protocol",
                                        "/queue",      "/server", "/envelope",  "/message",
                                        "/rawMessage", NULL};

@@ -1,4 +1,5 @@
 #include "hooks/draft.h"
+#include "hooks/policy.h"
 #include "mail/utf8.h"
 
 static void put(struct doc *to, struct arena *a, const char *key, struct doc value)
@@ -248,6 +249,17 @@ static struct doc make_sender_auth(const struct hook_view *view, struct arena *a
     return doc_null();
 }
 
+/* Extensions, by their namespaces: ours tells what filters have said about queueing. */
+static struct doc make_ext(const struct hook_view *view, struct arena *a)
+{
+    struct doc d = doc_object();
+
+    if (view->stage == HOOK_DATA) {
+        put(&d, a, POLICY_NAMESPACE, hook_policy_tree(view, a));
+    }
+    return d;
+}
+
 static const struct property {
     const char *name;
     bool is_inbound_only;
@@ -266,6 +278,7 @@ static const struct property {
     {"tls", true, make_tls},
     {"auth", true, make_auth},
     {"senderAuth", true, make_sender_auth},
+    {"ext", true, make_ext},
 };
 
 void draft_tree(const struct hook_view *view, bool parsed, struct arena *a, struct doc *ret)

@@ -99,6 +99,13 @@ struct hook_rcpt {
     struct str queue;
 };
 
+/* A word about queueing: schedule, queue, priority, hold or meta.NAME. */
+enum hook_policy_kind { HOOK_POLICY_TEXT, HOOK_POLICY_NUMBER, HOOK_POLICY_YES_NO };
+struct hook_policy {
+    struct str name, text; /* true and false are texts too */
+    enum hook_policy_kind kind;
+};
+
 /* A field of the message as it came: the bytes of fields nobody changes stay as they are. */
 struct hook_field {
     struct str name, value; /* value: raw, behind the colon, folds inside, without the last CR LF */
@@ -159,6 +166,8 @@ struct hook_view {
     struct hook_bytes body;
     uint64_t message_bytes; /* header section, separator and body together */
     int8_t priority;
+    const struct hook_policy *policy; /* what filters have said of queueing so far */
+    uint32_t policy_count;
     struct date expires; /* outbound; 0: unknown */
     uint32_t attempts;
 };
@@ -176,7 +185,7 @@ enum hook_edit_kind {
     HOOK_EDIT_RCPT_ROUTE,   /* target, route, connection, tls, queue: names; empty: unchanged */
     HOOK_EDIT_RCPT_VARIANT, /* target, text: its own message */
     HOOK_EDIT_DSN_DROP,
-    HOOK_EDIT_POLICY, /* schedule, queue, priority, hold, meta: for queueing; name, text */
+    HOOK_EDIT_POLICY, /* name, text, policy_kind: see struct hook_policy */
     HOOK_EDIT_KINDS
 };
 
@@ -186,6 +195,7 @@ struct hook_edit {
     struct str name, text;
     bool has_params, has_attempt, has_notice;
     struct hook_params params;
+    enum hook_policy_kind policy_kind;
     const struct hook_field *fields;
     uint32_t field_count;
     bool is_exact; /* values of new fields begin right behind the colon */

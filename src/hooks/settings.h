@@ -45,7 +45,7 @@ struct hook_settings { /* hooks, each with a name */
     struct str tls_ca, tls_certificate, tls_key;
     bool tls_allow_invalid_certs;
     struct str_list allow;
-    bool shadow, allow_plain, classic_strict;
+    bool shadow, allow_plain, classic_strict, dialect_extensions;
     enum hook_format format;
     bool discover, require_all_stages, strict, may_weaken, disclose_filter;
     struct str_list properties;

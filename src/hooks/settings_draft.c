@@ -2,6 +2,7 @@
 #include "doc/pointer.h"
 #include "hooks/draft.h"
 #include "hooks/draft_filter.h"
+#include "hooks/policy.h"
 #include "hooks/settings_part.h"
 
 static const char *const of_drafts[] = {
@@ -154,6 +155,10 @@ void hook_check_draft(struct hook_checking *c)
         fault_warn(c->faults, hook_where(c, "dialect"),
                    "hooks.%.*s: draft-02 is built from what is known of it, and may change",
                    STR_ARG(c->o->name));
+    }
+    if (hook_is_given(c, "dialect-extensions")) {
+        tell(c, "dialect-extensions", "dialect-extensions is for the classic dialect");
+        fault_hint(c->faults, "a draft scanner needs allow: [/ext/" POLICY_NAMESPACE "]");
     }
     if (hook_is_given(c, "classic-strict")) {
         tell(c, "classic-strict", "classic-strict is for the classic dialect");

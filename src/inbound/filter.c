@@ -5,6 +5,7 @@
 #include "hooks/engine.h"
 #include "inbound/events.h"
 #include "inbound/part.h"
+#include "inbound/queueing.h"
 #include "inbound/rewrite.h"
 #include "mail/content.h"
 #include "queue/settings.h"
@@ -392,6 +393,9 @@ static bool take_edits(struct session *s, const struct verdict *v, struct conten
         if (s->intake.to_count == 0) {
             return discard(s, v->edited_by, ret);
         }
+    }
+    if ((v->changed & 1U << HOOK_EDIT_POLICY) != 0) {
+        queueing_take(s, &v->view, v->edited_by);
     }
     return (v->changed & (of_header | of_body)) == 0 ||
            rewrite(&s->intake, &v->view, (v->changed & of_body) != 0, content, ret, by);

@@ -276,6 +276,14 @@ static struct date hold_end(const struct intake *t)
                          : t->hold_until;
 }
 
+void intake_hold_for(struct intake *t, int64_t ms)
+{
+    struct date asked = hold_end(t), end = date_add(t->parcel->message.arrived, ms);
+
+    t->hold_s = 0;
+    t->hold_until = asked.ms > end.ms ? asked : end;
+}
+
 /* From here on the message does not change. */
 static void complete(struct intake *t, const struct content *content)
 {
@@ -295,11 +303,12 @@ static void complete(struct intake *t, const struct content *content)
     m->to_count = t->to_count;
     for (uint32_t i = 0; i < m->to_count; i++) {
         m->to[i].state.hold_end = hold_end(t);
-        if (t->held_ms > 0) {
+        if (t->held_ms > 0 || t->is_kept) {
             m->to[i].state.held_since = m->arrived;
             m->to[i].state.held_by = t->held_by;
             m->to[i].state.held_why = t->held_why;
-            m->to[i].state.held_drop = date_add(m->arrived, t->held_ms);
+            m->to[i].state.held_drop = t->held_ms > 0 ? date_add(m->arrived, t->held_ms)
+                                                      : (struct date){0};
         }
     }
     parcel_settle(p);

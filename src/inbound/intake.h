@@ -56,6 +56,7 @@ struct intake {
     bool is_discarded;      /* it is checked, and nothing of it is kept */
     struct str held_by, held_why;
     int64_t held_ms; /* how long it is held, a quarantine; 0: it is not */
+    bool is_kept;    /* held without an end */
 };
 
 void intake_mail(struct intake *t, const struct mail_args *mail);
@@ -83,5 +84,7 @@ struct err intake_read(struct intake *t, uint64_t offset, struct buf *into, stru
 bool intake_has_room(const struct intake *t, size_t more, uint32_t recipients_max,
                      struct answer *ret);
 void intake_forget_rcpts(struct intake *t);
+/* No attempt before that time is over; what its sender asked for counts when it is longer. */
+void intake_hold_for(struct intake *t, int64_t ms);
 /* The answer to a message that is in. */
 void intake_say_queued(const struct intake *t, struct answer *ret);

@@ -111,7 +111,7 @@ static void check_reply(const struct hook_outcome *o)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-    const struct hook_terms terms = {.answer_bytes_max = 1 << 16};
+    const struct hook_terms terms = {.answer_bytes_max = 1 << 16, .has_extensions = true};
     struct arena a ARENA_LOCAL = {0};
     struct buf why BUF_LOCAL = {0};
     struct str rest = {(const char *)bytes, len};

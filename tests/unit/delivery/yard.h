@@ -258,8 +258,9 @@ static struct tls_trust *yard_trust(void)
 static struct plan *yard_plan(const char *text)
 {
     static const struct setting_table *const tables[] = {
-        &virtual_table, &schedule_table, &route_table,   &connection_table,      &source_ip_table,
-        &tls_table,     &strategy_table, &limiter_table, &visitor_limiter_table, &quota_table};
+        &virtual_table,         &schedule_table, &route_table,    &connection_table,
+        &source_ip_table,       &tls_table,      &strategy_table, &limiter_table,
+        &visitor_limiter_table, &quota_table,    &meta_table};
     static struct strategy_services services = {.expr = {.is_local_domain = yard_is_local},
                                                 .has_local_domains = true,
                                                 .hostname = STR_INIT("mx.here.example")};

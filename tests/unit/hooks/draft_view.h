@@ -155,8 +155,10 @@ static inline void say_edit(struct buf *out, const struct hook_edit *e)
     case HOOK_EDIT_DSN_DROP:
         buf_put(out, STR("drop"));
         break;
-    case HOOK_EDIT_BODY:
     case HOOK_EDIT_POLICY:
+        buf_printf(out, "%.*s=%.*s", STR_ARG(e->name), STR_ARG(e->text));
+        break;
+    case HOOK_EDIT_BODY:
     case HOOK_EDIT_KINDS:
         never("no draft makes these");
     }

@@ -54,7 +54,7 @@ static inline struct policy *policy_of(const char *extra, unsigned port, struct 
     static const struct setting_table *const tables[] = {
         &server_table,          &listeners_table, &virtual_table, &schedule_table, &route_table,
         &connection_table,      &source_ip_table, &tls_table,     &strategy_table, &limiter_table,
-        &visitor_limiter_table, &milters_table,   &hooks_table,   &quota_table};
+        &visitor_limiter_table, &milters_table,   &hooks_table,   &quota_table,    &meta_table};
     static const struct strategy_services services = {.expr = {.is_local_domain = nowhere},
                                                       .hostname = STR_INIT("mx.example.org")};
     struct config_options o = {.tables = tables, .table_count = COUNT_OF(tables), .number = 1};
