@@ -17,7 +17,7 @@
 #include "runtime/clock.h"
 #include "runtime/loop.h"
 
-enum { TIMEOUT_MS = 30000, ANSWER_BYTES_MAX = 50 * 1024 * 1024, FIELDS_MAX = 10000 };
+enum { TIMEOUT_MS = 30000, ANSWER_BYTES_MAX = 50 * 1024 * 1024 };
 #define QUEUE_ID 0x5f0c2a9e41U
 
 struct play {
@@ -250,10 +250,11 @@ static bool is_ok(struct play *p, struct err e, const struct buf *why)
 static void judge(struct play *p, const struct fetch_answer *answer, const struct hook_terms *terms)
 {
     const struct server_settings *s = config_settings(p->cfg, &server_table);
-    const struct hook_bounds bounds = {.fields_max = FIELDS_MAX,
+    const struct hook_bounds client = {.fields_max = INTAKE_FIELDS_MAX,
                                        .recipients_max = s->recipients_max,
                                        .header_bytes_max = s->header_bytes_max,
                                        .message_bytes_max = s->message_bytes_max};
+    const struct hook_bounds bounds = hook_bounds_over(&client, &p->view);
     struct hook_answer got = {answer->status, answer->content_type, answer->body};
     struct hook_pending pending = {0};
     struct hook_outcome o;

@@ -353,6 +353,27 @@ static bool check_sum(struct checking *c)
     return true;
 }
 
+static uint64_t with_room(uint64_t bound, uint64_t came, uint64_t room)
+{
+    uint64_t most = bound > came ? bound : came;
+
+    return __builtin_add_overflow(most, room, &most) ? UINT64_MAX : most;
+}
+
+struct hook_bounds hook_bounds_over(const struct hook_bounds *bounds, const struct hook_view *view)
+{
+    enum { FIELDS_ROOM = 4096, HEADER_ROOM = 64 * 1024, CONTENT_ROOM = 1024 * 1024 };
+    uint64_t header = view->message_bytes - view->body.size, all = view->message_bytes;
+    uint64_t fields = with_room(bounds->fields_max, view->field_count, FIELDS_ROOM);
+    uint64_t half = with_room(bounds->message_bytes_max, all, 0) / 2;
+    struct hook_bounds ret = *bounds;
+
+    ret.fields_max = fields < UINT32_MAX ? (uint32_t)fields : UINT32_MAX;
+    ret.header_bytes_max = with_room(bounds->header_bytes_max, header, HEADER_ROOM);
+    ret.message_bytes_max = with_room(bounds->message_bytes_max, all, half + CONTENT_ROOM);
+    return ret;
+}
+
 struct err hook_outcome_check(struct hook_outcome *o, const struct hook_view *view,
                               const struct hook_bounds *bounds, struct arena *a, struct buf *why)
 {

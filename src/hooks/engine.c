@@ -19,6 +19,7 @@ struct talk {
 struct asking {
     struct talk *talk;
     const struct engine_question *q;
+    struct hook_bounds bounds; /* of answers, over what came */
     struct arena *a;
     struct verdict *ret;
     struct hook_view work; /* what the next one sees */
@@ -206,7 +207,7 @@ static bool is_bad_content(const struct asking *k, const struct hook_outcome *o)
 
 static struct err check(struct asking *k, struct hook_outcome *o, struct buf *why)
 {
-    struct err e = hook_outcome_check(o, &k->work, &k->q->bounds, k->a, why);
+    struct err e = hook_outcome_check(o, &k->work, &k->bounds, k->a, why);
 
     if (e.code == OK && is_bad_content(k, o)) {
         buf_put(why, STR("the new content has a bare CR or LF, a NUL, or a line over 998 octets"));
@@ -443,8 +444,13 @@ struct err engine_ask(struct talk *t, const struct engine_question *q, struct ar
                       struct verdict *ret, struct when by)
 {
     enum hook_stage stage = q->view->stage;
-    struct asking k = {
-        .talk = t, .q = q, .a = a, .ret = ret, .work = *q->view, .next_id = ADDED_IDS};
+    struct asking k = {.talk = t,
+                       .q = q,
+                       .a = a,
+                       .ret = ret,
+                       .work = *q->view,
+                       .next_id = ADDED_IDS,
+                       .bounds = hook_bounds_over(&q->bounds, q->view)};
     enum next next = GO_ON;
 
     *ret = (struct verdict){.by = STR_EMPTY, .edited_by = STR_EMPTY, .reason = STR_EMPTY};

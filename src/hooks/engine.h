@@ -68,7 +68,7 @@ void talk_free(struct talk *t);  /* NULL is harmless */
 
 struct engine_question {
     const struct hook_view *view;
-    struct hook_bounds bounds;
+    struct hook_bounds bounds; /* of what a client may send; answers have room over it */
     bool is_trusted;
     bool may_be_binary; /* the content may be of class BODY_BINARY */
 };

@@ -230,6 +230,10 @@ struct hook_bounds {
     uint32_t fields_max, recipients_max;
     uint64_t header_bytes_max, message_bytes_max;
 };
+/* The bounds with room for an answer over what came: `bounds` is what we take from a client, and a
+ * client that goes right up to it must not thereby keep a filter from saying "hold it, and add this
+ * field". Room for 4,096 fields, 64 KiB of header, and content encoded in base64 and 1 MiB. */
+struct hook_bounds hook_bounds_over(const struct hook_bounds *bounds, const struct hook_view *view);
 /* The reply alone: dropped, with a note, when it does not fit the action and the stage; its text is
  * made one good line. hook_outcome_check does it too: this is for dialects with replies of their
  * own. */

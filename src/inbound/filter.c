@@ -12,8 +12,6 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
-enum { FIELDS_MAX = 20000 };
-
 /* What our own parser takes from a filter: all that we might have offered. */
 static const unsigned all_offers = OFFER_SIZE | OFFER_8BITMIME | OFFER_BINARYMIME | OFFER_SMTPUTF8 |
                                    OFFER_DSN | OFFER_AUTH | OFFER_FUTURERELEASE | OFFER_DELIVERBY |
@@ -84,7 +82,7 @@ static bool ask(struct session *s, const struct hook_view *view, struct arena *a
 {
     const struct server_settings *limits = s->policy->settings;
     struct engine_question q = {.view = view,
-                                .bounds = {.fields_max = FIELDS_MAX,
+                                .bounds = {.fields_max = INTAKE_FIELDS_MAX,
                                            .recipients_max = limits->recipients_max,
                                            .header_bytes_max = limits->header_bytes_max,
                                            .message_bytes_max = limits->message_bytes_max},

@@ -165,6 +165,20 @@ static bool give_piece(struct intake *t, struct answer *ret, struct when by)
     return e.code == OK;
 }
 
+static bool header_fits(const struct intake *t, uint64_t bytes,
+                        const struct server_settings *limits, struct answer *ret)
+{
+    if (bytes > limits->header_bytes_max) {
+        answer_fixed(ret, ANSWER_HEADER_LONG);
+        return false;
+    }
+    if (t->scan.fields > INTAKE_FIELDS_MAX) {
+        answer_fixed(ret, ANSWER_HEADER_MANY);
+        return false;
+    }
+    return true;
+}
+
 struct buf *intake_more(struct intake *t, const struct server_settings *limits,
                         uint64_t memory_bytes, struct answer *ret, struct when by)
 {
@@ -172,8 +186,7 @@ struct buf *intake_more(struct intake *t, const struct server_settings *limits,
 
     if (t->scan.end == HEADER_OPEN) {
         header_scan_add(&t->scan, str_skip(buf_str(at), t->seen));
-        if (t->scan.seen > limits->header_bytes_max && t->scan.end == HEADER_OPEN) {
-            answer_fixed(ret, ANSWER_HEADER_LONG);
+        if (t->scan.end == HEADER_OPEN && !header_fits(t, t->scan.seen, limits, ret)) {
             return NULL;
         }
     }
@@ -198,8 +211,7 @@ static bool content_check(const struct intake *t, const struct server_settings *
 {
     const struct header_scan *h = &t->scan;
 
-    if (h->bytes > limits->header_bytes_max) {
-        answer_fixed(ret, ANSWER_HEADER_LONG);
+    if (!header_fits(t, h->bytes, limits, ret)) {
         return false;
     }
     if (h->counts[HEADER_RECEIVED] > limits->received_max) {

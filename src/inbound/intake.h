@@ -5,7 +5,8 @@
  * Source    RFC 5321 sections 4.1.1.4, 4.4 and 6.3; RFC 6409 section 8 (Date and Message-ID added).
  * Owns      The parcel and the body until queue_accept has them. A zeroed struct intake is ready;
  *           intake_reset gives everything back and makes it ready again.
- * Limits    The parcel's head holds the first PARCEL_HEAD_MAX bytes, what comes after goes to the
+ * Limits    A header section has at most INTAKE_FIELDS_MAX fields, whatever its size: each of them is
+ *           work for every filter and every edit. The parcel's head holds the first PARCEL_HEAD_MAX bytes, what comes after goes to the
  *           store 64 KiB at a time: P7. What is held counts in place->held.
  * Errors    As answers for the client.
  */

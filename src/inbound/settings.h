@@ -9,6 +9,9 @@
 
 #include "config/setting.h"
 
+/* Of one header section, whatever its size: each field is work for every filter. No setting. */
+enum { INTAKE_FIELDS_MAX = 20000 };
+
 struct server_settings {
     struct str hostname; /* empty: the system's */
     struct str_list local_domains;

@@ -4,8 +4,6 @@
 #include "hooks/engine.h"
 #include "inbound/policy.h"
 
-enum { FIELDS_MAX = 20000 };
-
 /* As if the sender had named it, with the sender's rights. */
 static bool may_add(void *ctx, bool is_trusted, const struct path *to, struct arena *a,
                     struct str_list *ret, struct str *why)
@@ -26,7 +24,7 @@ void filters_use(struct delivery *d, struct engine *e, struct policy *p)
 {
     struct delivery_filters f = {.engine = e,
                                  .chain = p->chain,
-                                 .bounds = {.fields_max = FIELDS_MAX,
+                                 .bounds = {.fields_max = INTAKE_FIELDS_MAX,
                                             .recipients_max = p->settings->recipients_max,
                                             .header_bytes_max = p->settings->header_bytes_max,
                                             .message_bytes_max = p->settings->message_bytes_max},

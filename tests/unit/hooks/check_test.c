@@ -262,6 +262,46 @@ static void too_many_fields_are_refused(void **state)
     (void)state;
 }
 
+/* A sender who goes right up to what we take, in fields or in bytes, does not keep a filter from
+ * adding a field or from putting the content into another. */
+static void what_came_at_the_bounds_can_still_be_added_to(void **state)
+{
+    struct arena a ARENA_LOCAL = {0};
+    struct buf why BUF_LOCAL = {0};
+    struct hook_view v = sample_view(HOOK_DATA, &a);
+    struct hook_outcome o = {.action = HOOK_QUARANTINE};
+    struct hook_edit *e = hook_edit_add(&o, &a, HOOK_EDIT_FIELDS);
+    struct hook_field *list = arena_array(&a, v.field_count + 1, sizeof(*list));
+    struct hook_bounds at = {.fields_max = v.field_count,
+                             .recipients_max = 4,
+                             .header_bytes_max = v.message_bytes - v.body.size,
+                             .message_bytes_max = v.message_bytes},
+                       over;
+
+    (void)state;
+    memcpy(list + 1, v.fields, v.field_count * sizeof(*list));
+    list[0] = (struct hook_field){STR("X-Spam"), STR("yes"), STR_EMPTY};
+    e->fields = list;
+    e->field_count = v.field_count + 1;
+    over = hook_bounds_over(&at, &v);
+    assert_int_equal(hook_outcome_check(&o, &v, &over, &a, &why).code, OK);
+    assert_int_equal(o.edit_count, 1);
+
+    assert_int_equal(over.fields_max, v.field_count + 4096);
+    assert_int_equal(over.recipients_max, 4);
+    assert_int_equal(over.header_bytes_max, at.header_bytes_max + 65536);
+    assert_true(over.message_bytes_max >= v.message_bytes * 4 / 3 + 1000000);
+    /* What came may lie over the bounds: our own trace is in it later, and settings change. */
+    at = (struct hook_bounds){.fields_max = 1, .header_bytes_max = 1, .message_bytes_max = 1};
+    over = hook_bounds_over(&at, &v);
+    assert_int_equal(over.fields_max, v.field_count + 4096);
+    assert_true(over.header_bytes_max > v.message_bytes - v.body.size);
+    assert_true(over.message_bytes_max > v.message_bytes);
+    at = (struct hook_bounds){UINT32_MAX, 1, UINT64_MAX, UINT64_MAX};
+    over = hook_bounds_over(&at, &v);
+    assert_true(over.fields_max == UINT32_MAX && over.message_bytes_max == UINT64_MAX);
+}
+
 /* A message whose header section ended without an empty line gets one when it is changed: a new
  * body never becomes header. */
 static void a_new_body_never_becomes_header(void **state)
@@ -368,6 +408,7 @@ int main(void)
         cmocka_unit_test(behind_the_last_action_there_are_no_edits),
         cmocka_unit_test(a_message_stays_one_within_the_bounds),
         cmocka_unit_test(too_many_fields_are_refused),
+        cmocka_unit_test(what_came_at_the_bounds_can_still_be_added_to),
         cmocka_unit_test(a_new_body_never_becomes_header),
         cmocka_unit_test(a_status_changes_only_as_it_may),
         cmocka_unit_test(times_are_for_recipients_that_are_tried_again),

@@ -170,6 +170,34 @@ static void what_cannot_be_taken_is_refused(void **state)
     (void)state;
 }
 
+static void put_fields(struct stream *s, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        put(s, STR("a:\r\n"));
+    }
+}
+
+static void counts_fields(struct scene *scene)
+{
+    struct stream *s = client(scene);
+
+    talk(s, OPENED);
+    put_fields(s, INTAKE_FIELDS_MAX);
+    talk(s, "C: \nC: x\nC: .\nS: 250 2.0.0 Ok: queued as 0000000000000001\n" MAIL_OK RCPT_OK GO);
+    put_fields(s, INTAKE_FIELDS_MAX + 1);
+    talk(s, "C: \nC: x\nC: .\nS: 552 5.3.4 The header section has too many fields\n" MAIL_OK RCPT_OK
+                GO);
+    put_fields(s, INTAKE_FIELDS_MAX * 2); /* refused before it ends */
+    talk(s, "C: .\nS: 552 5.3.4 The header section has too many fields\n" QUIT);
+    hear_end(s);
+}
+
+static void a_header_section_has_so_many_fields_and_no_more(void **state)
+{
+    play("", counts_fields);
+    (void)state;
+}
+
 /* What the log says of a refused RCPT is that command's, not what an earlier one left behind. */
 static void asks_badly(struct scene *scene)
 {
@@ -225,6 +253,7 @@ int main(void)
         cmocka_unit_test(what_is_large_goes_to_the_store_in_pieces),
         cmocka_unit_test(strangers_send_to_local_domains_only),
         cmocka_unit_test(what_cannot_be_taken_is_refused),
+        cmocka_unit_test(a_header_section_has_so_many_fields_and_no_more),
         cmocka_unit_test(a_recipient_without_a_path_is_refused_after_a_good_one),
         cmocka_unit_test(a_body_that_comes_to_nothing_is_abandoned),
     };
