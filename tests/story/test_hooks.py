@@ -422,8 +422,9 @@ def long_header(fields):
     (long_header(3000), "line\r\n" * 20_000),                                   # the header section, too
     (long_header(640), "line\r\n" * 20_000),            # new fields do not fit beside it
     (long_header(70), "line\r\n" * 8_000),                          # all in memory, until now
-])
-@pytest.mark.parametrize("new_body", [None, "new\r\n", "new line\r\n" * 30_000])
+], ids=["no body", "short", "partly in the log", "the header section, too", "no room", "in memory"])
+@pytest.mark.parametrize("new_body", [None, "new\r\n", "new line\r\n" * 30_000],
+                         ids=["kept", "shorter", "longer"])
 def test_sizes_of_header_and_body_make_no_difference(yard, scanner, header_fields, body, new_body):
     more = [header("addHeader", f"X-New-{n}", "n" * 800) for n in range(20)]
     bodies = [{"type": "replaceContents", "value": new_body}] if new_body else []
