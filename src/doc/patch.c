@@ -82,37 +82,32 @@ struct err patch_parse(const struct doc *d, uint32_t ops_max, struct arena *a, s
 struct work {
     struct doc *root;
     struct arena *a;
-    uint32_t left; /* values that may still be copied */
+    struct patch_limits left;
 };
 
-static bool count_nodes(const struct doc *d, uint32_t *left)
+/* Takes what `d` holds from what is left, before any of it is copied; false: there is not so much,
+ * or `d` has more levels than it may. */
+static bool charge(const struct doc *d, uint32_t levels, struct patch_limits *left)
 {
-    if (*left == 0) {
+    uint64_t bytes = d->kind == DOC_TEXT || d->kind == DOC_BYTES ? d->text.len : 0;
+
+    if (levels == 0 || left->nodes_max == 0 || left->bytes_max < bytes) {
         return false;
     }
-    --*left;
-    if (d->kind == DOC_LIST || d->kind == DOC_OBJECT) {
-        for (uint32_t i = 0; i < d->count; i++) {
-            if (!count_nodes(&d->members[i].value, left)) {
-                return false;
-            }
+    left->nodes_max--;
+    left->bytes_max -= bytes;
+    for (uint32_t i = 0; (d->kind == DOC_LIST || d->kind == DOC_OBJECT) && i < d->count; i++) {
+        const struct doc_member *m = &d->members[i];
+
+        if (left->bytes_max < m->key.len) {
+            return false;
+        }
+        left->bytes_max -= m->key.len;
+        if (!charge(&m->value, levels - 1, left)) {
+            return false;
         }
     }
     return true;
-}
-
-static uint32_t height(const struct doc *d)
-{
-    uint32_t most = 0;
-
-    if (d->kind == DOC_LIST || d->kind == DOC_OBJECT) {
-        for (uint32_t i = 0; i < d->count; i++) {
-            uint32_t h = height(&d->members[i].value);
-
-            most = h > most ? h : most;
-        }
-    }
-    return most + 1;
 }
 
 /* What says why it could not be done; NULL: it was. */
@@ -209,25 +204,34 @@ static const char *apply(struct work *w, const struct patch_op *op)
 }
 
 /* Whether the tree is no larger and no deeper than it may be after this operation. Moving alone,
- * again and again, could else pile up a depth that no function here descends safely. */
+ * again and again, could else pile up a depth that no function here descends safely; it copies no
+ * bytes, but its values are walked, and so they count. */
 static bool is_within(struct work *w, const struct patch_op *op)
 {
     const struct doc *what = op->value;
+    uint32_t levels = op->path.count < PATCH_DEPTH_MAX ? PATCH_DEPTH_MAX - op->path.count : 0;
+    struct patch_limits moved = {w->left.nodes_max, UINT64_MAX};
+    bool is_good;
 
     if (op->kind == PATCH_COPY || op->kind == PATCH_MOVE) {
         what = pointer_find(w->root, &op->from);
     } else if (op->kind == PATCH_TEST) {
         return true;
     }
-    return what == NULL || (height(what) + op->path.count <= PATCH_DEPTH_MAX &&
-                            (op->kind == PATCH_MOVE || count_nodes(what, &w->left)));
+    if (what == NULL || op->kind != PATCH_MOVE) {
+        return what == NULL || charge(what, levels, &w->left);
+    }
+    is_good = charge(what, levels, &moved);
+    w->left.nodes_max = moved.nodes_max;
+    return is_good;
 }
 
-struct err patch_apply(const struct patch *p, const struct doc *d, uint32_t nodes_max,
-                       struct arena *a, struct doc *ret, struct buf *why)
+struct err patch_apply(const struct patch *p, const struct doc *d,
+                       const struct patch_limits *limits, struct arena *a, struct doc *ret,
+                       struct buf *why)
 {
     struct doc root = doc_copy(d, a);
-    struct work w = {.root = &root, .a = a, .left = nodes_max};
+    struct work w = {.root = &root, .a = a, .left = *limits};
 
     for (uint32_t i = 0; i < p->count; i++) {
         const char *fault;

@@ -25,7 +25,8 @@ enum {
     DRAFT_NODES_MAX = 50000,
     DRAFT_DEPTH_MAX = 32,
     DRAFT_KEY_BYTES_MAX = 256,
-    DRAFT_ANSWER_BYTES_MAX = 1024 * 1024 /* where the terms say nothing */
+    DRAFT_ANSWER_BYTES_MAX = 1024 * 1024, /* where the terms say nothing */
+    DRAFT_COPIES_MAX = 4, /* a patch copies no more than so many answers of the largest size */
 };
 
 /* One answer being made an outcome. */

@@ -47,6 +47,10 @@ static struct err check_op(struct draft *d, const struct patch_op *op)
 
 static struct err apply(struct draft *d, const struct doc *answer)
 {
+    uint64_t bytes_max = d->terms->answer_bytes_max ? d->terms->answer_bytes_max
+                                                    : DRAFT_ANSWER_BYTES_MAX;
+    /* An answer's own values fit once; the rest is for what it copies. */
+    struct patch_limits limits = {DRAFT_NODES_MAX, DRAFT_COPIES_MAX * bytes_max};
     bool parsed = false;
     struct patch patch;
     struct err e;
@@ -73,7 +77,7 @@ static struct err apply(struct draft *d, const struct doc *answer)
         parsed = parsed || is_parsed(&patch.ops[i].path) || is_parsed(&patch.ops[i].from);
     }
     draft_state(d, parsed);
-    e = patch_apply(&patch, &d->before, DRAFT_NODES_MAX, d->a, &d->after, d->why);
+    e = patch_apply(&patch, &d->before, &limits, d->a, &d->after, d->why);
     if (e.code) {
         return err_of(ERR_PROTOCOL);
     }

@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "doc/patch.h"
 
-static const struct doc_limits limits = {100000, 5000, 40, 64, false};
+static const struct doc_limits limits = {100000, 5000, 40, 2000, false};
 
 static struct doc read_json(struct arena *a, const char *json)
 {
@@ -16,6 +16,8 @@ static struct doc read_json(struct arena *a, const char *json)
 }
 
 /* Most are those of RFC 6902's appendix A. */
+static const struct patch_limits small = {1000, 10000};
+
 static void patches_are_applied_whole_or_not_at_all(void **state)
 {
     static const struct row {
@@ -95,7 +97,7 @@ static void patches_are_applied_whole_or_not_at_all(void **state)
         struct err e = patch_parse(&raw, 10, &a, &patch, &why);
 
         if (e.code == OK) {
-            e = patch_apply(&patch, &before, 100, &a, &after, &why);
+            e = patch_apply(&patch, &before, &small, &a, &after, &why);
         }
         if ((e.code == OK) != (rows[i].after != NULL)) {
             fail_msg("%s %s: %.*s", rows[i].before, rows[i].patch, STR_ARG(buf_str(&why)));
@@ -130,7 +132,7 @@ static void patches_stay_within_limits(void **state)
     raw = read_json(&a, arena_z(&a, buf_str(&json)));
     assert_int_equal(patch_parse(&raw, 19, &a, &patch, &why).code, ERR_LIMIT);
     assert_int_equal(patch_parse(&raw, 20, &a, &patch, &why).code, OK);
-    assert_int_equal(patch_apply(&patch, &before, 1000, &a, &after, &why).code, ERR_LIMIT);
+    assert_int_equal(patch_apply(&patch, &before, &small, &a, &after, &why).code, ERR_LIMIT);
 
     /* Each round hangs all there is below a chain of ten: depth without many values. */
     buf_clear(&json);
@@ -146,7 +148,57 @@ static void patches_stay_within_limits(void **state)
     buf_put(&json, STR("]"));
     raw = read_json(&a, arena_z(&a, buf_str(&json)));
     assert_int_equal(patch_parse(&raw, 100, &a, &patch, &why).code, OK);
-    assert_int_equal(patch_apply(&patch, &before, 1000, &a, &after, &why).code, ERR_LIMIT);
+    assert_int_equal(patch_apply(&patch, &before, &small, &a, &after, &why).code, ERR_LIMIT);
+}
+
+/* One long text, copied again and again, is few values; and a tree moved again and again none. */
+static void copied_bytes_and_moved_values_count(void **state)
+{
+    static const struct row {
+        const char *op, *back; /* one, and what goes before the next */
+        int rounds;
+        enum err_code code;
+    } rows[] = {
+        {"{\"op\":\"copy\",\"from\":\"/text\",\"path\":\"/b%d\"}", "", 9, OK},
+        {"{\"op\":\"copy\",\"from\":\"/text\",\"path\":\"/b%d\"}", "", 11, ERR_LIMIT},
+        {"{\"op\":\"copy\",\"from\":\"/keys\",\"path\":\"/b%d\"}", "", 11, ERR_LIMIT},
+        {"{\"op\":\"move\",\"from\":\"/text\",\"path\":\"/b%d\"}",
+         ",{\"op\":\"move\",\"from\":\"/b%d\",\"path\":\"/text\"}", 40, OK},
+        {"{\"op\":\"move\",\"from\":\"/many\",\"path\":\"/b%d\"}",
+         ",{\"op\":\"move\",\"from\":\"/b%d\",\"path\":\"/many\"}", 40, ERR_LIMIT},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct arena a ARENA_LOCAL = {0};
+        struct buf why BUF_LOCAL = {0}, json BUF_LOCAL = {0};
+        struct doc before, raw, after;
+        struct patch patch;
+
+        buf_printf(&json, "{\"text\":\"%01000d\",\"keys\":{\"%0999d\":1},\"many\":[0", 0, 0);
+        for (int k = 0; k < 50; k++) {
+            buf_put(&json, STR(",0"));
+        }
+        buf_put(&json, STR("]}"));
+        before = read_json(&a, arena_z(&a, buf_str(&json)));
+        buf_clear(&json);
+        for (int k = 0; k < rows[i].rounds; k++) {
+            buf_put(&json, k > 0 ? STR(",") : STR("["));
+            for (int n = 0; n < 2; n++) {
+                struct str part = str_of(n ? rows[i].back : rows[i].op), head;
+
+                if (str_cut(&part, '%', &head)) {
+                    buf_printf(&json, "%.*s%d%.*s", STR_ARG(head), k, STR_ARG(str_skip(part, 1)));
+                }
+            }
+        }
+        buf_put(&json, STR("]"));
+        raw = read_json(&a, arena_z(&a, buf_str(&json)));
+        assert_int_equal(patch_parse(&raw, 100, &a, &patch, &why).code, OK);
+        if (patch_apply(&patch, &before, &small, &a, &after, &why).code != rows[i].code) {
+            fail_msg("row %zu: %.*s", i, STR_ARG(buf_str(&why)));
+        }
+    }
 }
 
 int main(void)
@@ -154,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patches_are_applied_whole_or_not_at_all),
         cmocka_unit_test(patches_stay_within_limits),
+        cmocka_unit_test(copied_bytes_and_moved_values_count),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
