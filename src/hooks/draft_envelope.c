@@ -68,6 +68,8 @@ static bool keep(struct rcpts *r, uint32_t i, uint32_t old)
 /* By tag; and then those that were written anew with the address they had. */
 static void match(struct rcpts *r)
 {
+    uint32_t first = 0; /* of `was` that is not kept yet */
+
     for (uint32_t i = 0; i < r->is->count; i++) {
         uint32_t tag = r->is->members[i].value.tag;
 
@@ -76,7 +78,10 @@ static void match(struct rcpts *r)
         }
     }
     for (uint32_t i = 0; i < r->is->count; i++) {
-        for (uint32_t old = 0; r->of[i] == 0 && old < r->was->count; old++) {
+        while (first < r->was->count && r->is_kept[first]) {
+            first++; /* mostly they stand in the order they had */
+        }
+        for (uint32_t old = first; r->of[i] == 0 && old < r->was->count; old++) {
             keep(r, i, old);
         }
     }
@@ -290,6 +295,9 @@ static struct err diff_rcpts(struct draft *d, const struct doc *was, const struc
 
     if (is == NULL || is->kind != DOC_LIST) {
         return draft_wrong(d, "recipients that are no list");
+    }
+    if (is->count > was->count && is->count - was->count > DRAFT_OPERATIONS_MAX) {
+        return draft_wrong(d, "more new recipients than one answer may add");
     }
     for (uint32_t i = 0; i < is->count; i++) {
         if (!draft_is_address(&is->members[i].value, false)) {

@@ -506,6 +506,32 @@ static void operations_and_bytes_are_counted(void **state)
     }
 }
 
+/* Each new one is compared with all others, so a list is no way around the count of operations. */
+static void recipients_are_counted_before_they_are_compared(void **state)
+{
+    struct hook_terms terms = terms_of(NULL, 0, all, COUNT_OF(all));
+    struct hook_view view = example_view(HOOK_DATA);
+
+    (void)state;
+    for (int extra = 0; extra < 2; extra++) {
+        struct arena a ARENA_LOCAL = {0};
+        struct buf why BUF_LOCAL = {0}, json BUF_LOCAL = {0};
+        struct hook_outcome o = {0};
+        struct err e;
+
+        buf_put(&json, STR("{\"set\":[{\"path\":\"/envelope/to\",\"value\":["
+                           "{\"address\":\"cy@example.org\"},"
+                           "{\"address\":\"bo@example.net\"}"));
+        for (int i = 0; i < DRAFT_OPERATIONS_MAX + extra; i++) {
+            buf_printf(&json, ",{\"address\":\"u%d@example.net\"}", i);
+        }
+        buf_put(&json, STR("]}]}"));
+        e = decode(&view, &terms, arena_z(&a, buf_str(&json)), &a, &o, &why);
+        assert_int_equal(e.code, extra ? ERR_PROTOCOL : OK);
+        assert_int_equal(o.edit_count, extra ? 0 : DRAFT_OPERATIONS_MAX);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -522,6 +548,7 @@ int main(void)
         cmocka_unit_test(types_and_statuses_of_answers),
         cmocka_unit_test(messages_in_cbor),
         cmocka_unit_test(operations_and_bytes_are_counted),
+        cmocka_unit_test(recipients_are_counted_before_they_are_compared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
