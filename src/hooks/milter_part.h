@@ -78,9 +78,10 @@ struct milter_talk {
     struct buf *why;
     struct buf out, in; /* the packets being written and read */
     struct milter_reply reply;
-    uint64_t heard_bytes;
-    uint32_t heard_packets;
-    bool is_done; /* the outcome is made */
+    uint64_t heard_bytes, answer_bytes; /* at this stage, and of this answer */
+    uint32_t heard_packets;             /* of this answer */
+    uint32_t said;                      /* times something was sent that may have one */
+    bool is_done;                       /* the outcome is made */
 };
 
 /* Connects and negotiates. */

@@ -10,6 +10,7 @@
 enum {
     PACKETS_MAX = 100 * 1000, /* of one answer */
     PACKETS_A_TURN = 64,      /* then the others' turn: a flood never makes us wait by itself */
+    REPLY_BYTES = 16,         /* how many of each answer a long question may bring by itself */
     ADDRESSES_MAX = 8
 };
 
@@ -66,6 +67,11 @@ struct err milter_send(struct milter_talk *t, struct when by)
         return milter_wrong(t, ERR_PROTOCOL, "a reply that nobody asked for");
     }
     if (t->out.len > 0) {
+        /* What was heard answered what was said before. How often we ask is the sender's doing:
+         * each field and recipient is a question, and their answers add up to nothing bad. */
+        t->answer_bytes = 0;
+        t->heard_packets = 0;
+        t->said++;
         e = stream_put(t->s->stream, buf_str(&t->out),
                        when_within(by, t->s->milter->settings->timeout_ms));
         buf_clear(&t->out);
@@ -94,6 +100,16 @@ static struct err gather(struct milter_talk *t, size_t n, const char *what, stru
     return ERR_OK;
 }
 
+/* An answer has the whole size; all answers of a stage have it too, beyond what a verdict takes. */
+static bool is_too_much(struct milter_talk *t, uint32_t bytes)
+{
+    uint64_t most = t->s->milter->settings->response_bytes_max;
+
+    t->answer_bytes += bytes;
+    t->heard_bytes += bytes;
+    return t->answer_bytes > most || t->heard_bytes > most + (uint64_t)REPLY_BYTES * t->said;
+}
+
 /* One packet into t->in, without its length. */
 static struct err read_packet(struct milter_talk *t, const char *what, struct when by)
 {
@@ -110,8 +126,7 @@ static struct err read_packet(struct milter_talk *t, const char *what, struct wh
     if (!milter_packet_bytes(head, &bytes)) {
         return milter_wrong(t, ERR_PROTOCOL, "%s: a packet of impossible length", what);
     }
-    t->heard_bytes += bytes;
-    if (t->heard_bytes > t->s->milter->settings->response_bytes_max) {
+    if (is_too_much(t, bytes)) {
         return milter_wrong(t, ERR_LIMIT, "%s: more than response-size-max", what);
     }
     if (++t->heard_packets > PACKETS_MAX) {

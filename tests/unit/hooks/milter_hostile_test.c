@@ -164,12 +164,53 @@ static void progress_renews_the_time(void **state)
     run_both("test", progress_renews_the_time_fiber, *state);
 }
 
+/* How often a filter is asked is the sender's doing: what is little of one answer adds up to
+ * nothing bad. */
+static void many_small_answers_are_no_flood_fiber(void *arg)
+{
+    enum { FIELDS = 2000 };
+    static const struct {
+        struct script script;
+        uint32_t field_count;
+        uint64_t bytes_max;
+    } rows[] = {
+        {{0}, FIELDS, 1000},
+        {ON('L', .packets = {STR_INIT("p"), STR_INIT("c")}, .repeat = 300), 400, 1000 * 1000},
+    };
+    struct hook_field *many = mem_array(FIELDS, sizeof *many);
+
+    (void)arg;
+    for (uint32_t i = 0; i < FIELDS; i++) {
+        many[i] = fields[0];
+    }
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct yard y = {0};
+
+        yard_open(&y, &rows[i].script);
+        y.settings.stage_timeout_ms = 60 * 1000;
+        y.settings.response_bytes_max = rows[i].bytes_max;
+        y.view.fields = many;
+        y.view.field_count = rows[i].field_count;
+        if (whole(&y) != OK) {
+            fail_msg("row %zu: %.*s", i, STR_ARG(buf_str(&y.why)));
+        }
+        yard_close(&y);
+    }
+    mem_free(many);
+}
+
+static void many_small_answers_are_no_flood(void **state)
+{
+    run_both("test", many_small_answers_are_no_flood_fiber, *state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(none_that_misbehaves_holds_us),
         cmocka_unit_test(one_that_is_not_there_is_told),
         cmocka_unit_test(progress_renews_the_time),
+        cmocka_unit_test(many_small_answers_are_no_flood),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -302,8 +302,10 @@ static inline enum err_code ask(struct yard *y, enum hook_stage stage)
     v->has_message = stage == HOOK_DATA;
     v->queue_id = stage == HOOK_DATA ? 0xabc : 0;
     if (stage == HOOK_DATA) {
-        v->fields = fields;
-        v->field_count = 2;
+        if (v->field_count == 0) {
+            v->fields = fields;
+            v->field_count = 2;
+        }
         if (v->body.size == 0) {
             v->body = (struct hook_bytes){.size = 7, .whole = STR("hello\r\n")};
         }
