@@ -169,7 +169,6 @@ static enum next failed(struct asking *k, const struct chain_item *item, struct 
                    (e.code == ERR_PROTOCOL && item->bears_malformed);
     enum filter_failure policy = goes_on ? FAILURE_ACCEPT : item->on_failure[k->work.stage];
 
-    state_add(item->state, failed, 1);
     event_raise(&ev_filter_failed, ABOUT(k, item), f_duration(us),
                 f_reason(str_of(err_name(e.code))), f_text(why),
                 f_action(item->shadow ? STR("accept") : str_of(words[policy])));
@@ -346,6 +345,7 @@ static enum next obey(struct asking *k, const struct chain_item *item, struct ho
     }
     if (e.code != OK) {
         k->talk->pending = *before;
+        state_add(item->state, failed, 1);
         return failed(k, item, e, buf_str(&why), us);
     }
     tell_answer(k, item, o, us);
@@ -379,11 +379,12 @@ static enum next obey(struct asking *k, const struct chain_item *item, struct ho
     return is_collected(item) && o->action == HOOK_QUARANTINE ? STOP : GO_ON;
 }
 
-static enum breaker_result result_of(struct err e)
+/* What a sender brings about, with mail that a filter is never shown, shuns it for nobody else. */
+static enum breaker_result result_of(struct err e, const struct hook_outcome *o)
 {
-    return e.code == OK                                      ? BREAKER_GOOD
-           : e.code == ERR_CANCELLED && fiber_is_cancelled() ? BREAKER_GIVEN_UP
-                                                             : BREAKER_FAILED;
+    bool is_given_up = o->was_unasked || (e.code == ERR_CANCELLED && fiber_is_cancelled());
+
+    return e.code == OK ? BREAKER_GOOD : is_given_up ? BREAKER_GIVEN_UP : BREAKER_FAILED;
 }
 
 static enum next ask_one(struct asking *k, const struct chain_item *item, void *session,
@@ -401,9 +402,9 @@ static enum next ask_one(struct asking *k, const struct chain_item *item, void *
     int64_t us;
 
     if (e.code == OK) {
-        state_add(item->state, asked, 1);
         e = item->kind->ask(item->filter, session, &k->work, k->a, &o, &why, by);
-        state_leave(pass, result_of(e));
+        state_leave(pass, result_of(e, &o));
+        state_add(item->state, asked, o.was_unasked ? 0 : 1);
         state_add(item->state, timed_out, e.code == ERR_TIMEOUT ? 1 : 0);
     } else if (why.len == 0) {
         buf_put(&why, STR("the filters before it have used up the time of this stage"));
@@ -412,9 +413,12 @@ static enum next ask_one(struct asking *k, const struct chain_item *item, void *
     if (e.code == ERR_CANCELLED && fiber_is_cancelled()) {
         return CANCELLED;
     }
-    state_count_latency(item->state, us);
+    if (!o.was_unasked) {
+        state_count_latency(item->state, us);
+    }
     if (e.code != OK) {
         k->talk->pending = before;
+        state_add(item->state, failed, o.was_unasked ? 0 : 1);
         return failed(k, item, e, buf_str(&why), us);
     }
     state_add(item->state, answered, 1);

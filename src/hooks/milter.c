@@ -392,6 +392,7 @@ static struct err milter_ask(const void *filter, void *session, const struct hoo
         return ERR_OK;
     }
     if (s->is_broken) {
+        ret->was_unasked = true; /* it was counted when it failed */
         return milter_wrong(&t, ERR_CLOSED, "it failed before in this transaction");
     }
     t.in.max = MILTER_PACKET_BYTES_MAX;

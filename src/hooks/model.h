@@ -206,7 +206,8 @@ struct hook_edit {
 
 struct hook_outcome {
     enum hook_action action;
-    bool disconnect; /* after the reply, whatever the action */
+    bool disconnect;  /* after the reply, whatever the action */
+    bool was_unasked; /* beside an error: it was not asked, so that is no failure of the filter's */
     struct hook_reply reply;
     struct str reason; /* of a quarantine, for who looks after it; one line; empty: none */
     struct hook_edit *edits;

@@ -19,6 +19,7 @@ struct script {
     enum filter_failure on_failure;
     int64_t timeout_ms; /* 0: 30 s */
     struct breaker_limits breaker;
+    bool is_unasked; /* its error is none of its own */
     unsigned asked;
     char saw[200]; /* the names of the fields */
 };
@@ -88,6 +89,7 @@ static struct err ask(const void *filter, void *session, const struct hook_view 
     names_of(view, s->saw, sizeof s->saw);
     if (e.code == OK && s->error != OK) {
         buf_put(why, STR("so says the script"));
+        ret->was_unasked = s->is_unasked;
         return err_of(s->error);
     }
     ret->action = s->action;
@@ -534,6 +536,38 @@ static void a_filter_that_fails_too_often_is_left_alone_for_a_while(void **state
     (void)state;
 }
 
+static void is_not_asked(void *arg)
+{
+    struct script s[1] = {{.error = ERR_LIMIT,
+                           .is_unasked = true,
+                           .on_failure = FAILURE_TEMPFAIL,
+                           .breaker = {.failures = 2, .pause_ms = 10000}}};
+    struct filter_counts c;
+    struct trial t;
+
+    (void)arg;
+    trial_begin(&t, s, 1, HOOK_MAIL);
+    for (unsigned i = 0; i < 5; i++) {
+        trial_ask(&t);
+        assert_int_equal(t.verdict.reply.code, 451); /* the policy speaks all the same */
+    }
+    c = state_counts(t.chain->items[0].state);
+    assert_int_equal(c.asked + c.failed + c.refused + c.latency_us, 0);
+    s[0].error = OK;
+    s[0].is_unasked = false;
+    trial_ask(&t);
+    assert_int_equal(s[0].asked, 6); /* never shunned */
+    assert_int_equal(t.verdict.action, HOOK_ACCEPT);
+    assert_int_equal(state_counts(t.chain->items[0].state).asked, 1);
+    trial_end(&t);
+}
+
+static void mail_that_a_filter_is_not_shown_shuns_it_for_nobody(void **state)
+{
+    in_a_world(is_not_asked, NULL);
+    (void)state;
+}
+
 struct cut {
     struct trial t;
     bool is_back;
@@ -583,6 +617,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_comes_of_a_chain),
         cmocka_unit_test(a_filter_that_fails_too_often_is_left_alone_for_a_while),
+        cmocka_unit_test(mail_that_a_filter_is_not_shown_shuns_it_for_nobody),
         cmocka_unit_test(a_session_that_is_cut_asks_nobody_further_and_blames_nobody),
     };
 

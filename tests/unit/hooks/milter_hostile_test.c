@@ -111,7 +111,9 @@ static void none_that_misbehaves_holds_us_fiber(void *arg)
         }
         assert_int_equal(y.outcome.edit_count, 0);
         /* The rest of the transaction has no answer, at once; the next one begins anew. */
+        assert_false(y.outcome.was_unasked);
         assert_int_equal(ask(&y, HOOK_DATA), ERR_CLOSED);
+        assert_true(y.outcome.was_unasked); /* it failed once, not twice */
         filter_milter.reset(&y.milter, y.session);
         assert_int_not_equal(whole(&y), OK);
         if (y.peer.sessions != 2) {
