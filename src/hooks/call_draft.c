@@ -4,7 +4,8 @@
  *   1. A registration is entered; there may be none, and then there is no call.
  *   2. The request is written once. What is sent again is the same bytes under the same id; after a
  *      new registration it is written anew only where other properties were confirmed.
- *   3. A registration that the scanner does not know any more is got again once.
+ *   3. A registration that the scanner does not know any more is got again once; what it agrees on
+ *      is looked at as at first: the stage, and how large a message may be.
  *   4. All of it has one deadline.
  */
 #include "base/check.h"
@@ -151,7 +152,53 @@ struct asking {
     struct fetch_target target;
     struct str id;
     struct hook_call call;
+    bool is_due, is_too_large; /* by the registration entered last */
 };
+
+/* All of the body, for those who are shown what is in it. */
+static struct err load_body(struct asking *k, struct when by)
+{
+    struct hook_bytes *body = &k->view.body;
+    struct buf all BUF_LOCAL = {0}, piece BUF_LOCAL = {0};
+    struct str got;
+
+    while (all.len < body->size) {
+        struct err e = body->read(body->ctx, all.len, &piece, &got, by);
+
+        if (e.code || got.len == 0) {
+            buf_put(k->call.why, STR("the message could not be read again"));
+            return e.code ? e : err_of(ERR_CORRUPT);
+        }
+        buf_put(&all, str_head(got, (size_t)(body->size - all.len)));
+        buf_clear(&piece);
+    }
+    *body = (struct hook_bytes){.size = body->size, .whole = arena_dup(k->call.a, buf_str(&all))};
+    return ERR_OK;
+}
+
+static bool may_load_body(const struct hook_view *v)
+{
+    return v->has_message && v->body.read != NULL && v->body.size <= MIME_BYTES_MAX;
+}
+
+/* Whether what was agreed on has this stage, and this message in it; then what it needs of it. */
+static struct err look_at_terms(struct asking *k, struct when by)
+{
+    const struct hook_view *v = &k->view;
+
+    k->is_due = (k->pass.grant.stages >> v->stage & 1) != 0;
+    if (!k->is_due) {
+        return ERR_OK;
+    }
+    if (v->has_message && k->pass.message_bytes_max > 0 &&
+        v->message_bytes > k->pass.message_bytes_max) {
+        buf_printf(k->call.why, "the message is larger than the %llu bytes it takes",
+                   (unsigned long long)k->pass.message_bytes_max);
+        k->is_too_large = true;
+        return err_of(ERR_LIMIT);
+    }
+    return may_load_body(v) && draft_wants_body(&k->terms) ? load_body(k, by) : ERR_OK;
+}
 
 static struct err enter(struct asking *k, struct str lost, struct when by)
 {
@@ -169,7 +216,7 @@ static struct err enter(struct asking *k, struct str lost, struct when by)
     k->terms.updates = k->pass.has_updates ? registry_common(&h->allow, &k->pass.updates[n], a)
                                            : h->allow;
     e = fetch_target_parse(k->pass.grant.hook, a, &k->target, k->call.why);
-    return e.code ? err_of(ERR_BUSY) : e;
+    return e.code ? err_of(ERR_BUSY) : look_at_terms(k, by);
 }
 
 static void encode(void *arg)
@@ -221,7 +268,7 @@ static struct err enter_again(struct asking *k, struct when by)
 
     buf_clear(k->call.why);
     e = enter(k, k->pass.grant.id, by);
-    if (e.code) {
+    if (e.code || !k->is_due) {
         return e;
     }
     if (!is_same_set(&before, &k->terms.properties)) {
@@ -248,7 +295,7 @@ static struct err send(struct asking *k, struct fetch_answer *ret, struct when b
         if (!e.code && (ret->status == 404 || ret->status == 410) && !has_entered_again) {
             has_entered_again = true;
             e = enter_again(k, by);
-            if (e.code) {
+            if (e.code || !k->is_due) {
                 return e;
             }
             continue;
@@ -262,27 +309,6 @@ static struct err send(struct asking *k, struct fetch_answer *ret, struct when b
             return e;
         }
     }
-}
-
-/* All of the body, for those who are shown what is in it. */
-static struct err load_body(struct asking *k, struct when by)
-{
-    struct hook_bytes *body = &k->view.body;
-    struct buf all BUF_LOCAL = {0}, piece BUF_LOCAL = {0};
-    struct str got;
-
-    while (all.len < body->size) {
-        struct err e = body->read(body->ctx, all.len, &piece, &got, by);
-
-        if (e.code || got.len == 0) {
-            buf_put(k->call.why, STR("the message could not be read again"));
-            return e.code ? e : err_of(ERR_CORRUPT);
-        }
-        buf_put(&all, str_head(got, (size_t)(body->size - all.len)));
-        buf_clear(&piece);
-    }
-    *body = (struct hook_bytes){.size = body->size, .whole = arena_dup(k->call.a, buf_str(&all))};
-    return ERR_OK;
 }
 
 static struct err failed(struct asking *k, const struct fetch_answer *answer)
@@ -309,6 +335,9 @@ static struct err ask(struct asking *k, struct hook_outcome *ret, struct when by
         /* What is no answer is not a bad one. */
         return e.code == ERR_PROTOCOL ? err_of(ERR_NETWORK) : e;
     }
+    if (!k->is_due) {
+        return ERR_OK; /* the new registration has not this stage */
+    }
     if (answer.status != 200 && answer.status != 204) {
         return failed(k, &answer);
     }
@@ -319,42 +348,25 @@ static struct err ask(struct asking *k, struct hook_outcome *ret, struct when by
     return e;
 }
 
-static struct err is_asked(struct asking *k, bool *ret, struct when by)
+/* The filter first, which asks the scanner for nothing; then what was agreed with it. */
+static struct err is_asked(struct asking *k, struct when by)
 {
-    struct hook_view *v = &k->view;
-    bool wants_body = v->has_message && v->body.read != NULL && v->body.size <= MIME_BYTES_MAX;
+    const struct doc *filter = k->hook->filter;
     struct err e = ERR_OK;
 
-    *ret = false;
-    if (wants_body && k->hook->filter != NULL && draft_filter_wants_body(k->hook->filter)) {
+    if (filter != NULL && may_load_body(&k->view) && draft_filter_wants_body(filter)) {
         e = load_body(k, by);
     }
-    if (e.code ||
-        (k->hook->filter != NULL && !draft_filter_matches(k->hook->filter, v, k->call.a))) {
+    if (e.code || (filter != NULL && !draft_filter_matches(filter, &k->view, k->call.a))) {
         return e;
     }
-    e = enter(k, STR_EMPTY, by);
-    if (e.code || !(k->pass.grant.stages >> v->stage & 1)) {
-        return e;
-    }
-    if (v->has_message && k->pass.message_bytes_max > 0 &&
-        v->message_bytes > k->pass.message_bytes_max) {
-        buf_printf(k->call.why, "the message is larger than the %llu bytes it takes",
-                   (unsigned long long)k->pass.message_bytes_max);
-        return err_of(ERR_LIMIT);
-    }
-    if (wants_body && v->body.read != NULL && draft_wants_body(&k->terms)) {
-        e = load_body(k, by);
-    }
-    *ret = !e.code;
-    return e;
+    return enter(k, STR_EMPTY, by);
 }
 
 struct err hook_ask_draft(const struct hook *h, const struct hook_view *view, struct arena *a,
                           struct hook_outcome *ret, struct buf *why, struct when by)
 {
     struct asking k = {.hook = h, .view = *view};
-    bool is_due;
     struct err e;
 
     k.call = (struct hook_call){.hook = h,
@@ -367,10 +379,11 @@ struct err hook_ask_draft(const struct hook *h, const struct hook_view *view, st
     k.id = arena_printf(a, "%016llx%016llx", (unsigned long long)random_u64(),
                         (unsigned long long)random_u64());
     *ret = (struct hook_outcome){.action = view->action, .reply = {.text = STR_EMPTY}};
-    e = is_asked(&k, &is_due, by);
-    if (!e.code && is_due) {
+    e = is_asked(&k, by);
+    if (!e.code && k.is_due) {
         e = ask(&k, ret, by);
     }
+    ret->was_unasked = k.is_too_large;
     buf_done(&k.request.before);
     buf_done(&k.request.after);
     return e;

@@ -6,7 +6,8 @@ import re
 
 import pytest
 from draft_scanner import SILENCE, DraftScanner
-from test_hooks import MESSAGE, arrived, behind_trace, greeted, hooked, sends, stored
+from test_hooks import (MESSAGE, arrived, behind_trace, greeted, hooked, sends, stored,
+                        stuffed)
 
 REJECT = {"set": [{"path": "/action", "value": "reject"}]}
 
@@ -119,6 +120,32 @@ def test_a_registration_that_is_lost_again_is_not_got_a_third_time(yard, scanner
     registered(yard, scanner)
     sends(yard, code=451)
     assert len(scanner.asked("data")) == 2 and len(scanner.offers) == 2
+
+
+def test_what_a_new_registration_agrees_on_is_looked_at_again(yard, scanner):
+    """Lost in the middle of a call: the new one has not that stage any more."""
+    registered(yard, scanner, scanner.hook("mail", "data", **{"require-all-stages": False}))
+    scanner.stages = ["mail"]
+    with greeted(yard) as client:
+        client.says("MAIL FROM:<ann@a.example>", 250)
+        client.says("RCPT TO:<bob@example.org>", 250)
+        client.says("DATA", 354)
+        scanner.forgets()
+        client.sends(stuffed(MESSAGE))
+        client.hears(250)
+        client.quits()
+    assert len(scanner.asked("data")) == 1 and len(scanner.offers) == 2
+
+
+def test_messages_that_are_too_large_for_a_scanner_shun_it_for_nobody(yard, scanner):
+    scanner.message_max = 2000
+    registered(yard, scanner, scanner.hook("data", breaker={"failures": 2, "pause": "1h"}))
+    for _ in range(3):
+        sends(yard, MESSAGE + "All of it.\r\n" * 300, code=451)
+    assert not scanner.requests
+    assert "larger than the 2000 bytes" in yard.wait("filter_failed")["text"]
+    sends(yard)
+    assert len(scanner.asked("data")) == 1
 
 
 def test_registrations_are_renewed(yard, scanner):
