@@ -14,6 +14,8 @@
 #include "mail/path.h"
 #include "mail/xtext.h"
 
+#include <stdlib.h>
+
 #define ON(stage) (1u << HOOK_##stage)
 enum {
     ON_INBOUND = ON(CONNECT) | ON(EHLO) | ON(AUTH) | ON(MAIL) | ON(RCPT) | ON(DATA),
@@ -42,6 +44,9 @@ struct checking {
     bool *gone;    /* for each recipient of the view */
     uint32_t left; /* recipients, after the edits so far */
     bool smtputf8;
+    struct str
+        *raw; /* names of fields that came with bytes beyond ASCII, in order; NULL: not yet */
+    size_t raw_count;
 };
 
 enum verdict { GOOD, USELESS, BAD };
@@ -230,6 +235,44 @@ static enum verdict check_of_rcpt(struct checking *c, const struct hook_edit *e,
 
 /* ---- the message ---- */
 
+static int by_name(const void *left, const void *right)
+{
+    const struct str *a = left, *b = right;
+    int difference = (a->len > b->len) - (a->len < b->len);
+
+    for (size_t i = 0; i < a->len && difference == 0; i++) {
+        difference = byte_lower(a->ptr[i]) - byte_lower(b->ptr[i]);
+    }
+    return difference;
+}
+
+/* Sorted, since an answer may change as many fields as came. */
+static bool came_raw(struct checking *c, struct str name)
+{
+    const struct hook_view *v = c->view;
+
+    if (c->raw == NULL) {
+        c->raw = arena_array(c->arena, v->field_count + 1, sizeof(*c->raw));
+        for (uint32_t i = 0; i < v->field_count; i++) {
+            if (!str_is_ascii(v->fields[i].value)) {
+                c->raw[c->raw_count++] = v->fields[i].name;
+            }
+        }
+        qsort(c->raw, c->raw_count, sizeof(*c->raw), by_name);
+    }
+    return bsearch(&name, c->raw, c->raw_count, sizeof(*c->raw), by_name) != NULL;
+}
+
+/* A field that came with raw 8-bit text keeps that right when it is changed: the message needs it
+ * already, and a filter that puts a word before it shall not fail over it. */
+static bool field_is_good(struct checking *c, struct hook_field *f)
+{
+    return hook_field_is_good(f->name, &f->value, c->smtputf8) ||
+           (!str_is_ascii(f->value) && came_raw(c, f->name) &&
+            hook_field_lines_are_good(f->name, &f->value)) ||
+           hook_field_fit(f->name, &f->value, c->smtputf8, c->arena);
+}
+
 static enum verdict check_fields(struct checking *c, struct hook_edit *e)
 {
     struct hook_field *list = arena_array(c->arena, e->field_count, sizeof(*list));
@@ -239,8 +282,7 @@ static enum verdict check_fields(struct checking *c, struct hook_edit *e)
     }
     for (uint32_t i = 0; i < e->field_count; i++) {
         list[i] = e->fields[i];
-        if (list[i].whole.len == 0 &&
-            !hook_field_is_good(list[i].name, &list[i].value, c->smtputf8)) {
+        if (list[i].whole.len == 0 && !field_is_good(c, &list[i])) {
             return bad(c, "a header field is not one good field");
         }
     }

@@ -4,8 +4,6 @@
  */
 #include "base/check.h"
 #include "hooks/classic_part.h"
-#include "mail/header.h"
-#include "mail/utf8.h"
 
 /* Each costs time in proportion to the header section; nobody has use for so many. */
 enum { MODIFICATIONS_MAX = 4096, PARAMS_MAX = 32 };
@@ -170,37 +168,18 @@ static bool check_address(struct hook_modification *m, bool utf8, struct buf *wh
     return true;
 }
 
-/* Its value is text for people, so that words of RFC 2047 may stand anywhere in it. */
-static bool is_unstructured(struct str name)
-{
-    return str_starts_nocase(name, STR("X-")) || str_eq_nocase(name, STR("Subject")) ||
-           str_eq_nocase(name, STR("Comments"));
-}
-
-/* A value beyond ASCII where only ASCII may stand. Mail with raw UTF-8 in its subject is common; a
- * scanner that puts a word before it must not make it fail. */
-static struct str encoded(struct str value, struct arena *a)
-{
-    struct buf line BUF_LOCAL = {0}, out BUF_LOCAL = {0};
-
-    header_unfold(&line, value);
-    utf8_put_encoded_words(&out, buf_str(&line));
-    return arena_dup(a, buf_str(&out));
-}
-
-/* To change a field to nothing is to delete it: that is said before a CR LF is cut. */
+/* To change a field to nothing is to delete it: that is said before a CR LF is cut. Whether one that
+ * is changed may have bytes beyond ASCII hangs on what it had: the check of all fields says it. */
 static bool check_field(struct hook_modification *m, bool utf8, struct arena *a, struct buf *why)
 {
-    bool encodes = !utf8 && !str_is_ascii(m->value) && is_unstructured(m->name);
+    bool is_good;
 
     if (m->type == CLASSIC_CHANGE_HEADER && m->value.len == 0) {
         m->type = CLASSIC_DELETE_HEADER;
     }
-    if (encodes && hook_field_is_good(m->name, &m->value, true)) {
-        m->value = encoded(m->value, a);
-    }
-    return hook_field_is_good(m->name, &m->value, utf8) ||
-           wrong(why, "a header field is not one good field");
+    is_good = m->type == CLASSIC_CHANGE_HEADER ? hook_field_is_good(m->name, &m->value, true)
+                                               : hook_field_fit(m->name, &m->value, utf8, a);
+    return is_good || wrong(why, "a header field is not one good field");
 }
 
 bool classic_modifications_check(struct hook_pending *p, const struct hook_view *view,

@@ -2,12 +2,14 @@
  * What may stand in a header section, a parameter and a reply: the rules that keep an answer from
  * becoming more lines than it says it is.
  *
- * Source    RFC 5322 sections 2.1.1, 2.2 and 2.2.3; RFC 6532; RFC 5321 sections 4.1.2, 4.2 and
+ * Source    RFC 5322 sections 2.1.1, 2.2 and 2.2.3; RFC 2047; RFC 6532; RFC 5321 sections 4.1.2, 4.2 and
  *           4.5.3.1.5.
  */
 #include "hooks/model.h"
+#include "mail/header.h"
 #include "mail/params.h"
 #include "mail/text.h"
+#include "mail/utf8.h"
 
 enum {
     LINE_BYTES_MAX = 998,
@@ -50,18 +52,18 @@ static bool line_is_good(struct str line, size_t before)
     return before + line.len <= LINE_BYTES_MAX && (!all_blank || before > 0);
 }
 
-bool hook_field_is_good(struct str name, struct str *value, bool utf8)
+bool hook_field_lines_are_good(struct str name, struct str *value)
 {
-    struct str rest = *value;
+    struct str rest;
     size_t before, end;
 
-    if (str_ends(rest, STR("\r\n"))) {
-        rest.len -= 2;
+    if (str_ends(*value, STR("\r\n"))) {
         value->len -= 2;
     }
-    if (!name_is_good(name) || (!str_is_ascii(rest) && !(utf8 && str_is_utf8(rest)))) {
+    if (!name_is_good(name)) {
         return false;
     }
+    rest = *value;
     before = name.len + 1 + (rest.len == 0 || !is_blank(rest.ptr[0]));
     while ((end = str_find_str(rest, STR("\r\n"))) != STR_NONE) {
         if (!line_is_good(str_head(rest, end), before)) {
@@ -74,6 +76,42 @@ bool hook_field_is_good(struct str name, struct str *value, bool utf8)
         }
     }
     return line_is_good(rest, before);
+}
+
+bool hook_field_is_good(struct str name, struct str *value, bool utf8)
+{
+    return hook_field_lines_are_good(name, value) &&
+           (str_is_ascii(*value) || (utf8 && str_is_utf8(*value)));
+}
+
+/* Its value is text for people, so that words of RFC 2047 may stand anywhere in it. */
+static bool is_unstructured(struct str name)
+{
+    return str_starts_nocase(name, STR("X-")) || str_eq_nocase(name, STR("Subject")) ||
+           str_eq_nocase(name, STR("Comments"));
+}
+
+static struct str encoded(struct str value, struct arena *a)
+{
+    struct buf line BUF_LOCAL = {0}, out BUF_LOCAL = {0};
+
+    header_unfold(&line, value);
+    if (value.len > 0 && is_blank(value.ptr[0])) {
+        buf_byte(&out, ' ');
+    }
+    utf8_put_encoded_words(&out, utf8_clean(a, buf_str(&line)));
+    return arena_dup(a, buf_str(&out));
+}
+
+bool hook_field_fit(struct str name, struct str *value, bool utf8, struct arena *a)
+{
+    if (!hook_field_lines_are_good(name, value)) {
+        return false;
+    }
+    if (is_unstructured(name) && !hook_field_is_good(name, value, utf8)) {
+        *value = encoded(*value, a);
+    }
+    return hook_field_is_good(name, value, utf8);
 }
 
 /* ---- parameters ---- */

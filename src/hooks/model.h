@@ -226,6 +226,12 @@ void hook_note(struct hook_outcome *o, struct arena *a, const char *format, ...)
  * only before a blank, no line of blanks alone, lines of at most 998 octets, UTF-8 only where the
  * message may have it. One CR LF at its very end is borne (and not part of it: *value is cut). */
 bool hook_field_is_good(struct str name, struct str *value, bool utf8);
+/* The same, whatever bytes beyond ASCII there are. */
+bool hook_field_lines_are_good(struct str name, struct str *value);
+/* The same as hook_field_is_good, but a value beyond what the message may have becomes words of RFC
+ * 2047 where they may stand: in X-..., Subject and Comments; what is no UTF-8 becomes U+FFFD there.
+ * Mail with raw 8-bit text in its header is common: a filter that quotes it must not fail. */
+bool hook_field_fit(struct str name, struct str *value, bool utf8, struct arena *a);
 
 struct hook_bounds {
     uint32_t fields_max, recipients_max;

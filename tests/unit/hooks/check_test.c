@@ -302,6 +302,55 @@ static void what_came_at_the_bounds_can_still_be_added_to(void **state)
     assert_true(over.fields_max == UINT32_MAX && over.message_bytes_max == UINT64_MAX);
 }
 
+/* Mail with raw 8-bit text in its header, of no dialect in particular. */
+static void raw_text_in_a_header_does_not_spoil_an_answer(void **state)
+{
+    static const struct {
+        const char *name, *value;
+        bool utf8;
+        const char *want; /* NULL: refused */
+    } rows[] = {
+        /* what came so may be changed so, in any case of its name, UTF-8 or not */
+        {"SUBJECT", "[spam] caf\xe9", false, "SUBJECT: [spam] caf\xe9\r\n"},
+        {"Subject", " [spam] caf\xc3\xa9", false, "Subject: [spam] caf\xc3\xa9\r\n"},
+        {"Subject", "caf\xe9", true, "Subject: caf\xe9\r\n"},
+        {"Subject", "caf\xe9\r\nBcc: x", false, NULL},
+        {"Subject", "caf\xe9\x01", false, NULL},
+        /* what did not is encoded where it is text */
+        {"X-A", "caf\xc3\xa9", false, "X-A: =?UTF-8?B?Y2Fmw6k=?=\r\n"},
+        {"Comments", " caf\xc3\xa9\r\n x", false, "Comments: =?UTF-8?B?Y2Fmw6kgeA==?=\r\n"},
+        {"X-A", "caf\xe9", false, "X-A: =?UTF-8?B?Y2Fm77+9?=\r\n"},
+        {"X-A", "caf\xe9", true, "X-A: =?UTF-8?B?Y2Fm77+9?=\r\n"},
+        {"X-A", "caf\xc3\xa9", true, "X-A: caf\xc3\xa9\r\n"},
+        {"X-A", "caf\xc3\xa9\nBcc: x", false, NULL},
+        {"To", "caf\xc3\xa9", false, NULL},
+        {"To", "caf\xc3\xa9", true, "To: caf\xc3\xa9\r\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct arena a ARENA_LOCAL = {0};
+        struct buf why BUF_LOCAL = {0};
+        struct hook_view v = sample_view(HOOK_DATA, &a), after;
+        struct hook_outcome o = {.action = HOOK_QUARANTINE};
+        struct hook_edit *e = hook_edit_add(&o, &a, HOOK_EDIT_FIELDS);
+        struct hook_field field = {str_of(rows[i].name), str_of(rows[i].value), STR_EMPTY};
+        uint32_t next_id = 100;
+
+        v.smtputf8 = rows[i].utf8;
+        sample_message(&v, STR("From: a\r\nTo: b\r\nSubject: caf\xe9\r\n"), STR_EMPTY, &a);
+        e->fields = &field;
+        e->field_count = 1;
+        if (check(&o, &v, &a, &why).code != OK) {
+            assert_null(rows[i].want);
+            continue;
+        }
+        assert_non_null(rows[i].want);
+        hook_view_apply(&v, &o, &next_id, &a, &after);
+        EXPECT_STR(after.fields[0].whole, rows[i].want);
+    }
+}
+
 /* A message whose header section ended without an empty line gets one when it is changed: a new
  * body never becomes header. */
 static void a_new_body_never_becomes_header(void **state)
@@ -409,6 +458,7 @@ int main(void)
         cmocka_unit_test(a_message_stays_one_within_the_bounds),
         cmocka_unit_test(too_many_fields_are_refused),
         cmocka_unit_test(what_came_at_the_bounds_can_still_be_added_to),
+        cmocka_unit_test(raw_text_in_a_header_does_not_spoil_an_answer),
         cmocka_unit_test(a_new_body_never_becomes_header),
         cmocka_unit_test(a_status_changes_only_as_it_may),
         cmocka_unit_test(times_are_for_recipients_that_are_tried_again),

@@ -157,6 +157,24 @@ static void a_value_beyond_ascii_is_encoded_where_it_is_text(void **state)
     }
 }
 
+/* What came raw may be changed raw: the message needs 8-bit text already. */
+static void raw_text_that_came_can_be_changed(void **state)
+{
+    static const char *const answers[] = {
+        QUARANTINE(CHANGE(1, "From", "[x] caf\\u00e9 <a@b>") "," CHANGE(1, "X-T", "\\u00e9")),
+        NULL};
+    struct arena a ARENA_LOCAL = {0};
+    struct hook_view v = sample_view(HOOK_DATA, &a), after;
+    struct hook_outcome o;
+
+    (void)state;
+    sample_message(&v, STR("X-T: x\r\nFrom: caf\xe9 <a@b>\r\n"), STR(SAMPLE_BODY), &a);
+    play(answers, &v, &sample_bounds, &a, &o, &after);
+    assert_int_equal(o.action, HOOK_QUARANTINE);
+    EXPECT_STR(after.fields[after.field_count - 1].whole, "From: [x] caf\xc3\xa9 <a@b>\r\n");
+    EXPECT_STR(after.fields[after.field_count - 2].whole, "X-T: =?UTF-8?B?w6k=?=\r\n");
+}
+
 /* V11, V12; CL-37 to CL-39, 2.7.2 of the reference. */
 static void the_last_answer_that_has_a_body_gives_it(void **state)
 {
@@ -335,6 +353,7 @@ int main(void)
         cmocka_unit_test(header_fields_are_changed_by_name_and_place),
         cmocka_unit_test(fields_are_written_with_one_blank_and_one_end),
         cmocka_unit_test(a_value_beyond_ascii_is_encoded_where_it_is_text),
+        cmocka_unit_test(raw_text_that_came_can_be_changed),
         cmocka_unit_test(the_last_answer_that_has_a_body_gives_it),
         cmocka_unit_test(the_envelope_is_changed_address_by_address),
         cmocka_unit_test(a_recipient_is_known_by_the_name_it_was_shown_with),

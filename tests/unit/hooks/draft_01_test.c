@@ -186,6 +186,33 @@ static void headers(void **state)
     expect_rows(rows, COUNT_OF(rows));
 }
 
+/* The text of a raw subject is known to a hook with U+FFFD in it: marked, it may stand there. */
+static void raw_text_is_marked_and_quoted(void **state)
+{
+    static const struct hook_field raw[] = {
+        {STR_INIT("Subject"), STR_INIT(" caf\xe9"), STR_INIT("Subject: caf\xe9\r\n")}};
+    static const struct hook_bounds bounds = {10, 10, 10000, 10000};
+    static const char answer[] = "{\"set\":[" OP("/action", "\"quarantine\"") "," OP(
+        "/message/headers/0/value",
+        "\"[spam] caf\\ufffd\"") "],\"add\":[" OP("/message/headers",
+                                                  HEADER("X-Report", "caf\\u00e9")) "]}";
+    struct arena a ARENA_LOCAL = {0};
+    struct buf why BUF_LOCAL = {0}, said BUF_LOCAL = {0};
+    struct hook_terms terms = terms_of(NULL, 0, all, COUNT_OF(all));
+    struct hook_view view = example_view(HOOK_DATA);
+    struct hook_outcome o = {0};
+
+    (void)state;
+    view.fields = raw;
+    view.field_count = 1;
+    view.message_bytes = raw[0].whole.len + 2 + view.body.size;
+    assert_int_equal(decode(&view, &terms, answer, &a, &o, &why).code, OK);
+    assert_int_equal(hook_outcome_check(&o, &view, &bounds, &a, &why).code, OK);
+    say_outcome(&said, &o);
+    EXPECT_STR(buf_str(&said), "quarantine; Subject: [spam] caf\xef\xbf\xbd|"
+                               "X-Report: =?UTF-8?B?Y2Fmw6k=?=");
+}
+
 static void envelopes(void **state)
 {
     static const struct row rows[] = {
@@ -537,6 +564,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(actions_and_replies),
         cmocka_unit_test(headers),
+        cmocka_unit_test(raw_text_is_marked_and_quoted),
         cmocka_unit_test(envelopes),
         cmocka_unit_test(whole_messages),
         cmocka_unit_test(statuses),

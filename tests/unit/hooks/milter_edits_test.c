@@ -263,6 +263,40 @@ static void an_edit_without_its_right_is_refused(void **state)
     }
 }
 
+/* A milter that marks a raw subject and quotes it in a field of its own, as many do. */
+static void raw_text_is_marked_and_quoted(void **state)
+{
+    static const struct hook_field raw[] = {
+        {STR_INIT("Subject"), STR_INIT(" caf\xe9"), STR_INIT("Subject: caf\xe9\r\n")}};
+    static const struct hook_bounds bounds = {10, 10, 1000, 1000};
+    static const struct edit edits[] = {{MILTER_CHANGE_HEADER, 1, "Subject", "[spam] caf\xe9"},
+                                        {MILTER_ADD_HEADER, 0, "X-Report", "caf\xc3\xa9"},
+                                        {MILTER_QUARANTINE, 0, NULL, "spam"},
+                                        {0, 0, NULL, NULL}};
+    struct arena a ARENA_LOCAL = {0};
+    struct buf bad BUF_LOCAL = {0};
+    struct hook_view v = {.stage = HOOK_DATA, .fields = raw, .field_count = 1, .message_bytes = 17};
+    struct milter_edits e;
+    struct hook_outcome o = {.action = HOOK_ACCEPT};
+    const char *why;
+
+    (void)state;
+    v.has_message = true;
+    milter_edits_init(&e, &v, &all, &a);
+    for (const struct edit *i = edits; i->word != 0; i++) {
+        const struct milter_reply reply = {
+            .word = i->word, .index = i->index, .name = str_of(i->name), .value = str_of(i->value)};
+
+        assert_int_equal(milter_edits_add(&e, &reply, &why).code, OK);
+    }
+    assert_int_equal(milter_edits_finish(&e, &o, &why).code, OK);
+    assert_int_equal(hook_outcome_check(&o, &v, &bounds, &a, &bad).code, OK);
+    assert_int_equal(o.action, HOOK_QUARANTINE);
+    EXPECT_STR(shown(find(&o, HOOK_EDIT_FIELDS), &a),
+               "Subject: [spam] caf\xe9|X-Report: =?UTF-8?B?Y2Fmw6k=?=|");
+    milter_edits_done(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +306,7 @@ int main(void)
         cmocka_unit_test(recipients_come_and_go),
         cmocka_unit_test(the_sender_and_quarantine_are_changed),
         cmocka_unit_test(an_edit_without_its_right_is_refused),
+        cmocka_unit_test(raw_text_is_marked_and_quoted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
