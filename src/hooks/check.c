@@ -119,6 +119,12 @@ static enum verdict check_added(struct checking *c, struct hook_edit *e,
 {
     struct path path;
 
+    /* First, since what follows costs time for each recipient, and an answer may add very many. */
+    if (c->left >= c->bounds->recipients_max) {
+        hook_note(c->outcome, c->arena, "recipient %.*s would be one too many",
+                  STR_ARG(str_head(e->text, 80)));
+        return USELESS;
+    }
     if (path_parse_address(e->text, c->smtputf8, c->arena, &path) != REFUSAL_NONE) {
         return bad(c, "an added recipient is not a good address");
     }
@@ -128,10 +134,6 @@ static enum verdict check_added(struct checking *c, struct hook_edit *e,
     }
     if (is_there(c, e->text, end)) {
         hook_note(c->outcome, c->arena, "recipient %.*s is there already", STR_ARG(e->text));
-        return USELESS;
-    }
-    if (c->left >= c->bounds->recipients_max) {
-        hook_note(c->outcome, c->arena, "recipient %.*s would be one too many", STR_ARG(e->text));
         return USELESS;
     }
     c->left++;

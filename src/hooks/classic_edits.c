@@ -14,6 +14,8 @@
 #include "hooks/classic_part.h"
 #include "mail/path.h"
 
+#include <stdlib.h>
+
 struct finishing {
     const struct hook_pending *pending;
     const struct hook_view *view;
@@ -212,27 +214,69 @@ static void change_recipients(struct finishing *f, bool utf8)
 
 /* ---- the header section ---- */
 
+/* A name stands as a number while fields are looked for: thousands of modifications of thousands of
+ * fields are then a scan of numbers each. */
 struct section {
     struct hook_field *list;
+    uint32_t *names; /* for each of the list */
     uint32_t count;
     bool is_changed;
 };
 
-static void insert(struct section *s, uint32_t at, const struct hook_modification *m)
+struct named {
+    struct str name;
+    uint32_t *number;
+};
+
+static int by_name(const void *left, const void *right)
+{
+    const struct named *a = left, *b = right;
+    int difference = (a->name.len > b->name.len) - (a->name.len < b->name.len);
+
+    for (size_t i = 0; i < a->name.len && difference == 0; i++) {
+        difference = byte_lower(a->name.ptr[i]) - byte_lower(b->name.ptr[i]);
+    }
+    return difference;
+}
+
+/* Equal names get equal numbers: of the section's fields, and of the modifications' into `wanted`.
+ */
+static void number_names(struct section *s, const struct hook_pending *p, uint32_t *wanted,
+                         struct arena *a)
+{
+    uint32_t count = 0, number = 0;
+    struct named *all = arena_array(a, (size_t)s->count + p->count, sizeof(*all));
+
+    for (uint32_t i = 0; i < s->count; i++) {
+        all[count++] = (struct named){s->list[i].name, &s->names[i]};
+    }
+    for (uint32_t i = 0; i < p->count; i++) {
+        all[count++] = (struct named){p->items[i].name, &wanted[i]};
+    }
+    qsort(all, count, sizeof(*all), by_name);
+    for (uint32_t i = 0; i < count; i++) {
+        number += i > 0 && by_name(&all[i - 1], &all[i]) != 0;
+        *all[i].number = number;
+    }
+}
+
+static void insert(struct section *s, uint32_t at, const struct hook_modification *m, uint32_t name)
 {
     memmove(&s->list[at + 1], &s->list[at], (s->count - at) * sizeof(*s->list));
+    memmove(&s->names[at + 1], &s->names[at], (s->count - at) * sizeof(*s->names));
     s->list[at] = (struct hook_field){m->name, m->value, STR_EMPTY};
+    s->names[at] = name;
     s->count++;
     s->is_changed = true;
 }
 
 /* The index-th field of that name, from 1; else false, with the last one of the name, if any. */
-static bool find_field(const struct section *s, struct str name, uint32_t index, uint32_t *at,
+static bool find_field(const struct section *s, uint32_t name, uint32_t index, uint32_t *at,
                        uint32_t *seen)
 {
     *seen = 0;
     for (uint32_t i = 0; i < s->count; i++) {
-        if (str_eq_nocase(s->list[i].name, name)) {
+        if (s->names[i] == name) {
             *at = i;
             if (++*seen == index) {
                 return true;
@@ -242,41 +286,32 @@ static bool find_field(const struct section *s, struct str name, uint32_t index,
     return false;
 }
 
-static void insert_field(struct section *s, const struct hook_modification *m)
+static void insert_field(struct section *s, const struct hook_modification *m, uint32_t name)
 {
     uint32_t at = 0, seen;
 
-    if (m->index > 0 && !find_field(s, m->name, m->index, &at, &seen) && seen == 0) {
+    if (m->index > 0 && !find_field(s, name, m->index, &at, &seen) && seen == 0) {
         at = 0;
     }
-    insert(s, at, m);
+    insert(s, at, m, name);
 }
 
-static void change_field(struct section *s, const struct hook_modification *m)
+static void change_field(struct section *s, const struct hook_modification *m, uint32_t name)
 {
     uint32_t at, seen;
 
-    if (!find_field(s, m->name, m->index, &at, &seen)) {
+    if (!find_field(s, name, m->index, &at, &seen)) {
         return;
     }
     s->is_changed = true;
     if (m->type == CLASSIC_DELETE_HEADER) {
         s->count--;
         memmove(&s->list[at], &s->list[at + 1], (s->count - at) * sizeof(*s->list));
+        memmove(&s->names[at], &s->names[at + 1], (s->count - at) * sizeof(*s->names));
     } else {
         s->list[at].value = m->value;
         s->list[at].whole = STR_EMPTY;
     }
-}
-
-static bool came_with(const struct hook_view *v, struct str name)
-{
-    for (uint32_t i = 0; i < v->field_count; i++) {
-        if (str_eq_nocase(v->fields[i].name, name)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool is_of_header(const struct hook_modification *m)
@@ -284,26 +319,27 @@ static bool is_of_header(const struct hook_modification *m)
     return m->type >= CLASSIC_ADD_HEADER && m->type <= CLASSIC_DELETE_HEADER;
 }
 
-/* A change of what did not come is an addition. */
-static bool is_addition(const struct hook_view *v, const struct hook_modification *m)
+/* A change of what did not come is an addition. Asked before anything has changed. */
+static bool is_addition(const struct section *s, const struct hook_modification *m, uint32_t name)
 {
+    uint32_t at, seen;
+
     return m->type == CLASSIC_ADD_HEADER ||
-           (m->type == CLASSIC_CHANGE_HEADER && !came_with(v, m->name));
+           (m->type == CLASSIC_CHANGE_HEADER && !find_field(s, name, 1, &at, &seen));
 }
 
-static void change_header(struct finishing *f)
+static void modify_header(struct section *s, const struct hook_pending *p, const uint32_t *names,
+                          struct arena *a)
 {
-    const struct hook_pending *p = f->pending;
-    struct section s = {.count = f->view->field_count};
+    bool *adds = arena_array(a, p->count, sizeof(*adds));
     bool rewrites = false;
     uint32_t added = 0;
 
-    s.list = arena_array(f->arena, s.count + p->count, sizeof(*s.list));
-    if (s.count > 0) {
-        memcpy(s.list, f->view->fields, s.count * sizeof(*s.list));
-    }
     for (uint32_t i = 0; i < p->count; i++) {
-        rewrites = rewrites || (is_of_header(&p->items[i]) && !is_addition(f->view, &p->items[i]));
+        if (is_of_header(&p->items[i])) {
+            adds[i] = is_addition(s, &p->items[i], names[i]);
+            rewrites = rewrites || !adds[i];
+        }
     }
     for (uint32_t i = 0; i < p->count; i++) {
         const struct hook_modification *m = &p->items[i];
@@ -311,19 +347,48 @@ static void change_header(struct finishing *f)
         if (!is_of_header(m)) {
             continue;
         }
-        if (is_addition(f->view, m)) {
-            insert(&s, rewrites ? 0 : added++, m);
+        if (adds[i]) {
+            insert(s, rewrites ? 0 : added++, m, names[i]);
         } else if (m->type == CLASSIC_INSERT_HEADER) {
-            insert_field(&s, m);
+            insert_field(s, m, names[i]);
         } else {
-            change_field(&s, m);
+            change_field(s, m, names[i]);
         }
     }
     for (uint32_t i = 0; i < p->count; i++) {
         if (p->items[i].type == CLASSIC_QUARANTINE) {
-            insert(&s, 0, &p->items[i]);
+            insert(s, 0, &p->items[i], names[i]);
         }
     }
+}
+
+static bool concerns_header(const struct hook_pending *p)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (is_of_header(&p->items[i]) || p->items[i].type == CLASSIC_QUARANTINE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void change_header(struct finishing *f)
+{
+    const struct hook_pending *p = f->pending;
+    struct section s = {.count = f->view->field_count};
+    size_t most = (size_t)s.count + p->count;
+    uint32_t *names = arena_array(f->arena, p->count, sizeof(*names));
+
+    if (!concerns_header(p)) {
+        return;
+    }
+    s.list = arena_array(f->arena, most, sizeof(*s.list));
+    s.names = arena_array(f->arena, most, sizeof(*s.names));
+    if (s.count > 0) {
+        memcpy(s.list, f->view->fields, s.count * sizeof(*s.list));
+    }
+    number_names(&s, p, names, f->arena);
+    modify_header(&s, p, names, f->arena);
     if (s.is_changed) {
         struct hook_edit *e = hook_edit_add(f->ret, f->arena, HOOK_EDIT_FIELDS);
 

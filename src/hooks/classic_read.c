@@ -6,7 +6,7 @@
 #include "hooks/classic_part.h"
 
 /* Each costs time in proportion to the header section; nobody has use for so many. */
-enum { MODIFICATIONS_MAX = 4096, PARAMS_MAX = 32 };
+enum { MODIFICATIONS_MAX = 1024, PARAMS_MAX = 32 };
 
 enum { HAS_NAME = 1, HAS_VALUE = 2, HAS_INDEX = 4, HAS_PARAMS = 8 };
 

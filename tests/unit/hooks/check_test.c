@@ -132,8 +132,10 @@ static void recipients_come_and_go_within_the_bounds(void **state)
     for (int i = 0; i < 5; i++) {
         hook_edit_add(&o, &a, HOOK_EDIT_RCPT_ADD)->text = arena_printf(&a, "d%d@a.example", i);
     }
+    /* Behind the last there is room for nothing is parsed. */
+    hook_edit_add(&o, &a, HOOK_EDIT_RCPT_ADD)->text = STR("no address");
     assert_int_equal(check(&o, &v, &a, &why).code, OK);
-    assert_int_equal(o.notes.count, 2);
+    assert_int_equal(o.notes.count, 3);
     hook_view_apply(&v, &o, &next_id, &a, &after);
     sample_show_envelope(&after, &got);
     EXPECT_STR(buf_str(&got),
