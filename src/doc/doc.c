@@ -64,21 +64,32 @@ struct doc *doc_get(const struct doc *d, const char *key)
 
 /* ---- changing ---- */
 
-static void make_room(struct doc *d, struct arena *a)
+void doc_reserve(struct doc *d, struct arena *a, uint32_t size)
 {
     struct doc_member *more;
-    uint32_t size = d->size > 0 ? d->size : 4;
 
-    if (d->count < d->size) {
+    must(has_members(d));
+    if (size <= d->size) {
         return;
     }
-    must_not(__builtin_mul_overflow(size, 2u, &size));
     more = arena_array(a, size, sizeof(*more));
     if (d->count > 0) {
         memcpy(more, d->members, d->count * sizeof(*more));
     }
     d->members = more;
     d->size = size;
+}
+
+/* From two, which is what most objects in long lists have. */
+static void make_room(struct doc *d, struct arena *a)
+{
+    uint32_t size = 2;
+
+    if (d->count < d->size) {
+        return;
+    }
+    must_not(d->size > 0 && __builtin_mul_overflow(d->size, 2u, &size));
+    doc_reserve(d, a, size);
 }
 
 struct doc *doc_put(struct doc *object, struct arena *a, struct str key, struct doc value)

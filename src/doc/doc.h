@@ -74,6 +74,8 @@ struct doc doc_bool(bool yes);
 struct doc doc_null(void);
 struct doc doc_object(void);
 struct doc doc_list(void);
+/* Room for so many members in all, of who knows it beforehand. */
+void doc_reserve(struct doc *d, struct arena *a, uint32_t size);
 /* Puts or replaces a member; the new value, for what belongs into it. */
 struct doc *doc_put(struct doc *object, struct arena *a, struct str key, struct doc value);
 /* Inserts before `index` (at most count). */

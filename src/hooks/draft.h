@@ -42,9 +42,17 @@ struct draft {
 
 /* draft_tree.c */
 
+/* Pointers that were agreed on, taken apart. */
+struct draft_wanted {
+    struct pointer *items;
+    uint32_t count;
+};
+
 /* Everything of the view that its stage has; rawMessage is left out. With `parsed` the message is
- * taken apart, as far as its body is at hand. */
-void draft_tree(const struct hook_view *view, bool parsed, struct arena *a, struct doc *ret);
+ * taken apart, as far as its body is at hand. `w` not NULL: members of the root that it does not
+ * touch are left out too, and the header's list. */
+void draft_tree(const struct hook_view *view, bool parsed, const struct draft_wanted *w,
+                struct arena *a, struct doc *ret);
 /* The header section as it stands on the wire. */
 void draft_put_headers(struct buf *out, const struct hook_view *view);
 /* draft_message.c: members for a message taken apart. */
@@ -54,6 +62,9 @@ void draft_put_message(struct doc *to, const struct hook_view *view, struct aren
 
 void draft_encode(const struct hook_view *view, const struct hook_terms *terms, struct arena *a,
                   struct hook_request *ret);
+/* Whether one of them is, lies above or below the member of the root; `below` not NULL: this one of
+ * its members. */
+bool draft_touches(const struct draft_wanted *w, const char *member, const char *below);
 /* The message is wanted taken apart, so its body should be in memory when the view is encoded. */
 bool draft_wants_body(const struct hook_terms *terms);
 /* Pointers that a registration may offer, of one direction; NULL ends it. */

@@ -28,7 +28,7 @@ void draft_state(struct draft *d, bool parsed)
 {
     struct doc *message;
 
-    draft_tree(d->view, parsed, d->a, &d->before);
+    draft_tree(d->view, parsed, NULL, d->a, &d->before);
     doc_put(&d->before, d->a, STR("rawMessage"), doc_null());
     if (doc_get(&d->before, "ext") == NULL) {
         doc_put(&d->before, d->a, STR("ext"), doc_object());

@@ -27,15 +27,9 @@ bool draft_is_in(const struct pointer *p, const struct str_set *set, struct aren
     return false;
 }
 
-/* The pointers that were agreed on, taken apart once. */
-struct wanted {
-    struct pointer *items;
-    uint32_t count;
-};
-
-static struct wanted parse_wanted(const struct hook_terms *terms, struct arena *a)
+static struct draft_wanted parse_wanted(const struct hook_terms *terms, struct arena *a)
 {
-    struct wanted w = {arena_array(a, terms->properties.count, sizeof(*w.items)), 0};
+    struct draft_wanted w = {arena_array(a, terms->properties.count, sizeof(*w.items)), 0};
 
     for (uint32_t i = 0; i < terms->properties.count; i++) {
         w.count += pointer_parse(terms->properties.items[i], a, &w.items[w.count]);
@@ -43,11 +37,30 @@ static struct wanted parse_wanted(const struct hook_terms *terms, struct arena *
     return w;
 }
 
-/* Whether one of them is, or lies below, the member of the root. */
-static bool touches(const struct wanted *w, const char *member)
+bool draft_touches(const struct draft_wanted *w, const char *member, const char *below)
 {
     for (uint32_t i = 0; i < w->count; i++) {
-        if (w->items[i].count == 0 || str_eq(w->items[i].tokens[0], str_of(member))) {
+        const struct pointer *p = &w->items[i];
+
+        if (p->count == 0 ||
+            (str_eq(p->tokens[0], str_of(member)) &&
+             (p->count == 1 || below == NULL || str_eq(p->tokens[1], str_of(below))))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Something of the message that only taking it apart gives. */
+static bool wants_parts(const struct draft_wanted *w)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        const struct pointer *p = &w->items[i];
+
+        if (p->count < 2
+                ? draft_touches(w, "message", "")
+                : str_eq(p->tokens[0], STR("message")) && !str_eq(p->tokens[1], STR("size")) &&
+                      !str_eq(p->tokens[1], STR("headers"))) {
             return true;
         }
     }
@@ -55,7 +68,8 @@ static bool touches(const struct wanted *w, const char *member)
 }
 
 /* Whether `d`, at the path of `depth` tokens, is one of the pointers; *below: part of it may be. */
-static bool is_wanted(const struct wanted *w, const struct str *path, uint32_t depth, bool *below)
+static bool is_wanted(const struct draft_wanted *w, const struct str *path, uint32_t depth,
+                      bool *below)
 {
     struct pointer here = {.tokens = NULL, .count = depth};
     struct str tokens[POINTER_TOKENS_MAX];
@@ -75,7 +89,7 @@ static bool is_wanted(const struct wanted *w, const struct str *path, uint32_t d
 }
 
 /* What was agreed on of `d` and no more: a pointer into a list or a text selects nothing of it. */
-static bool select_from(const struct doc *d, const struct wanted *w, struct str *path,
+static bool select_from(const struct doc *d, const struct draft_wanted *w, struct str *path,
                         uint32_t depth, struct arena *a, struct doc *ret)
 {
     bool below;
@@ -112,7 +126,7 @@ bool draft_wants_body(const struct hook_terms *terms)
         "size",   "headers", "messageId", "inReplyTo", "references", "subject", "sentAt",
         "sender", "from",    "to",        "cc",        "bcc",        "replyTo", NULL};
     struct arena a ARENA_LOCAL = {0};
-    struct wanted w = parse_wanted(terms, &a);
+    struct draft_wanted w = parse_wanted(terms, &a);
 
     for (uint32_t i = 0; i < w.count; i++) {
         bool is_header = false;
@@ -148,14 +162,14 @@ static void put_bytes_head(struct buf *out, uint64_t len)
 void draft_encode(const struct hook_view *view, const struct hook_terms *terms, struct arena *a,
                   struct hook_request *ret)
 {
-    struct wanted w = parse_wanted(terms, a);
+    struct draft_wanted w = parse_wanted(terms, a);
     struct str path[POINTER_TOKENS_MAX];
     bool below, has_raw;
     struct doc whole, d = doc_object();
 
     path[0] = STR("rawMessage");
     has_raw = is_wanted(&w, path, 1, &below);
-    draft_tree(view, touches(&w, "message"), a, &whole);
+    draft_tree(view, wants_parts(&w), &w, a, &whole);
     select_from(&whole, &w, path, 0, a, &d);
     if (d.members == whole.members) {
         d = doc_copy(&whole, a); /* the root itself was agreed on */

@@ -43,6 +43,7 @@ static struct doc make_headers(const struct mime_part *p, struct arena *a)
 {
     struct doc list = doc_list();
 
+    doc_reserve(&list, a, p->header_count);
     for (uint32_t i = 0; i < p->header_count; i++) {
         struct doc d = doc_object();
 
@@ -53,12 +54,15 @@ static struct doc make_headers(const struct mime_part *p, struct arena *a)
     return list;
 }
 
+enum { PART_MEMBERS = 11 };
+
 /* EmailBodyPart; with its sub-parts where it stands in bodyStructure. */
 static struct doc make_part(const struct mime_part *p, bool is_whole, struct arena *a)
 {
     bool is_leaf = p->id.len > 0;
     struct doc d = doc_object();
 
+    doc_reserve(&d, a, PART_MEMBERS);
     put(&d, a, "partId", text_or_null(p->id));
     put(&d, a, "size", doc_int((int64_t)p->content.len));
     put(&d, a, "headers", make_headers(p, a));

@@ -1,3 +1,4 @@
+#include "base/check.h"
 #include "hooks/draft.h"
 #include "hooks/policy.h"
 #include "mail/utf8.h"
@@ -150,6 +151,7 @@ static struct doc make_envelope(const struct hook_view *view, struct arena *a)
     }
     put(&from, a, "address", view->sender.len > 0 ? text(a, view->sender) : doc_null());
     put(&from, a, "parameters", make_params(&view->sender_params, a));
+    doc_reserve(&to, a, view->to_count);
     for (uint32_t i = 0; i < view->to_count; i++) {
         struct doc rcpt = make_rcpt(view, &view->to[i], a);
 
@@ -165,6 +167,7 @@ static struct doc make_headers(const struct hook_view *view, struct arena *a)
 {
     struct doc list = doc_list();
 
+    doc_reserve(&list, a, view->field_count);
     for (uint32_t i = 0; i < view->field_count; i++) {
         struct doc d = doc_object();
 
@@ -184,7 +187,6 @@ static struct doc make_message(const struct hook_view *view, struct arena *a)
         return doc_null();
     }
     put(&d, a, "size", doc_int((int64_t)view->message_bytes));
-    put(&d, a, "headers", make_headers(view, a));
     return d;
 }
 
@@ -281,18 +283,31 @@ static const struct property {
     {"ext", true, make_ext},
 };
 
-void draft_tree(const struct hook_view *view, bool parsed, struct arena *a, struct doc *ret)
+void draft_tree(const struct hook_view *view, bool parsed, const struct draft_wanted *w,
+                struct arena *a, struct doc *ret)
 {
+    bool is_outbound = hook_stage_is_outbound(view->stage);
+    struct doc *message;
+
     *ret = doc_object();
-    for (size_t i = 0; i < sizeof(properties) / sizeof(properties[0]); i++) {
+    doc_reserve(ret, a, COUNT_OF(properties) + 2); /* what others put there: rawMessage, ext */
+    for (size_t i = 0; i < COUNT_OF(properties); i++) {
         const struct property *p = &properties[i];
 
-        if (!p->is_inbound_only || !hook_stage_is_outbound(view->stage)) {
+        if (!(p->is_inbound_only && is_outbound) &&
+            (w == NULL || draft_touches(w, p->name, NULL))) {
             put(ret, a, p->name, p->make(view, a));
         }
     }
-    if (parsed && view->has_message) {
-        draft_put_message(doc_get(ret, "message"), view, a);
+    message = doc_get(ret, "message");
+    if (message == NULL || message->kind != DOC_OBJECT) {
+        return;
+    }
+    if (w == NULL || draft_touches(w, "message", "headers")) {
+        put(message, a, "headers", make_headers(view, a));
+    }
+    if (parsed) {
+        draft_put_message(message, view, a);
     }
 }
 

@@ -6,7 +6,8 @@
  *           not descend into attached messages.
  * Owns      All of the result lives in the arena given.
  * Limits    MIME_BYTES_MAX for the message, MIME_PARTS_MAX for what announces itself as a part,
- *           MIME_DEPTH_MAX for parts in parts, MIME_CONTENT_BYTES_MAX for all contents decoded.
+ *           MIME_DEPTH_MAX for parts in parts, MIME_PART_HEADERS_MAX and MIME_HEADERS_MAX for fields,
+ *           MIME_CONTENT_BYTES_MAX for all contents decoded.
  * Errors    ERR_LIMIT; mail itself is never wrong here: what cannot be understood is shown as text.
  *
  * All texts are well-formed UTF-8 without NUL. A view is for reading: GMime normalises, so a
@@ -25,7 +26,9 @@ enum {
     MIME_BYTES_MAX = 8 * 1024 * 1024,
     MIME_CONTENT_BYTES_MAX = 16 * 1024 * 1024, /* texts count twice: as bytes and as UTF-8 */
     MIME_PARTS_MAX = 400,
-    MIME_DEPTH_MAX = 32
+    MIME_DEPTH_MAX = 32,
+    MIME_PART_HEADERS_MAX = 1000,
+    MIME_HEADERS_MAX = 20 * 1000 /* of all parts */
 };
 
 struct mime_texts {

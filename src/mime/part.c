@@ -12,6 +12,11 @@ static void take_headers(struct take *t, GMimeObject *from, struct mime_part *re
     GMimeHeaderList *list = g_mime_object_get_header_list(from);
     int count = g_mime_header_list_get_count(list);
 
+    t->headers += (uint32_t)count;
+    if (count > MIME_PART_HEADERS_MAX || t->headers > MIME_HEADERS_MAX) {
+        t->is_beyond = true;
+        return;
+    }
     ret->headers = arena_array(t->a, (size_t)count, sizeof(*ret->headers));
     for (int i = 0; i < count; i++) {
         GMimeHeader *header = g_mime_header_list_get_header_at(list, i);
@@ -142,6 +147,9 @@ void mime_take_part(struct take *t, GMimeObject *from, struct mime_part *ret)
     }
     t->depth++;
     take_headers(t, from, ret);
+    if (t->is_beyond) {
+        return;
+    }
     take_type(t, from, ret);
     if (GMIME_IS_MULTIPART(from)) {
         int count = g_mime_multipart_get_count(GMIME_MULTIPART(from));

@@ -9,7 +9,7 @@
 
 struct take {
     struct arena *a;
-    uint32_t leaves, depth;
+    uint32_t leaves, depth, headers;
     uint64_t content_bytes;
     bool is_beyond; /* a limit was passed: what was taken counts for nothing */
 };

@@ -1,3 +1,4 @@
+#include "base/mem.h"
 #include "draft_view.h"
 
 #define FIELDS                                                                                     \
@@ -200,10 +201,46 @@ static void bodies_are_asked_for_where_they_are_shown(void **state)
     }
 }
 
+/* How many fields a message has is its sender's doing. */
+static void fields_take_memory_where_they_are_shown(void **state)
+{
+    enum { MANY = 20000 };
+    static const struct row {
+        const char *pointers;
+        size_t most;
+    } rows[] = {
+        {"/stage /envelope/from /client", 8 * 1024},
+        {"/stage /message/size", 8 * 1024},
+        {"/stage /message/headers", MANY * 3 * sizeof(struct doc_member) + 8 * 1024},
+    };
+    struct hook_field *fields = mem_array(MANY, sizeof(*fields));
+
+    (void)state;
+    for (uint32_t i = 0; i < MANY; i++) {
+        fields[i] = example_fields[0];
+    }
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct arena a ARENA_LOCAL = {0};
+        struct hook_view view = example_view(HOOK_DATA);
+        struct hook_terms terms = sent(&a, rows[i].pointers);
+        struct hook_request r;
+
+        view.fields = fields;
+        view.field_count = MANY;
+        hook_draft_01.encode(&view, &terms, &a, &r);
+        if (a.held > rows[i].most) {
+            fail_msg("%s: %zu bytes", rows[i].pointers, a.held);
+        }
+        buf_done(&r.before);
+    }
+    mem_free(fields);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_what_was_agreed_on_is_sent),
+        cmocka_unit_test(fields_take_memory_where_they_are_shown),
         cmocka_unit_test(null_senders_and_replies),
         cmocka_unit_test(the_message_goes_in_last),
         cmocka_unit_test(the_message_in_cbor_is_a_byte_string),

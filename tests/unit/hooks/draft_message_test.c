@@ -18,7 +18,7 @@ static struct doc take_apart(struct arena *a, const char *text)
     view.body = (struct hook_bytes){.whole = str_skip(str_of(text), walk.at)};
     view.body.size = view.body.whole.len;
     view.message_bytes = strlen(text);
-    draft_tree(&view, true, a, &d);
+    draft_tree(&view, true, NULL, a, &d);
     return *doc_get(&d, "message");
 }
 

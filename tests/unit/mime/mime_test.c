@@ -126,12 +126,46 @@ static void parts_and_depth_are_limited(void **state)
     run_alone("mime", announce_too_much, NULL);
 }
 
+static void fields_of_parts_are_limited(void **state)
+{
+    static const struct row {
+        int parts, fields; /* of each part, beside its type */
+        enum err_code code;
+    } rows[] = {
+        {1, MIME_PART_HEADERS_MAX - 1, OK},
+        {1, MIME_PART_HEADERS_MAX, ERR_LIMIT},
+        {19, MIME_PART_HEADERS_MAX - 1, OK},
+        {21, MIME_PART_HEADERS_MAX - 1, ERR_LIMIT},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct arena a ARENA_LOCAL = {0};
+        struct buf text BUF_LOCAL = {0};
+        struct mime_message m;
+
+        buf_put(&text, STR("Content-Type: multipart/mixed; boundary=b\r\n\r\n"));
+        for (int p = 0; p < rows[i].parts; p++) {
+            buf_put(&text, STR("--b\r\nContent-Type: text/plain\r\n"));
+            for (int f = 0; f < rows[i].fields; f++) {
+                buf_put(&text, STR("a:\r\n"));
+            }
+            buf_put(&text, STR("\r\nx\r\n"));
+        }
+        buf_put(&text, STR("--b--\r\n"));
+        if (mime_parse(buf_str(&text), &a, &m).code != rows[i].code) {
+            fail_msg("row %zu", i);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_is_taken_apart),
         cmocka_unit_test(mail_that_is_hardly_mail),
         cmocka_unit_test(parts_and_depth_are_limited),
+        cmocka_unit_test(fields_of_parts_are_limited),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
