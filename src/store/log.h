@@ -290,6 +290,7 @@ struct window {
     struct buf bytes;
     uint32_t generation, from;
     uint32_t least; /* to read at once */
+    uint32_t reads; /* so far */
 };
 
 /* One for message records, one for states records. */

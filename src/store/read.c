@@ -70,6 +70,7 @@ static struct err window_fill(struct store *s, struct window *w, struct segment 
         w->bytes.len = got;
         w->generation = g->generation;
         w->from = offset;
+        w->reads++;
     }
     return e;
 }
@@ -85,9 +86,10 @@ static struct str window_at(const struct window *w, uint32_t offset)
     return str_skip(buf_str(&w->bytes), offset - w->from);
 }
 
-struct err record_read(struct store *s, struct window *w, uint32_t generation, uint32_t offset,
-                       uint32_t ahead, bool with_data, struct record *ret, struct str *meta,
-                       struct str *data, struct when by)
+static struct err read_in_window(struct store *s, struct window *w, uint32_t generation,
+                                 uint32_t offset, uint32_t ahead, bool with_data,
+                                 struct record *ret, struct str *meta, struct str *data,
+                                 struct when by)
 {
     struct segment *g = segments_find(&s->segments, generation);
     enum record_found found = RECORD_MORE;
@@ -127,6 +129,21 @@ struct err record_read(struct store *s, struct window *w, uint32_t generation, u
     *meta = str_make(bytes.ptr + RECORD_HEAD_BYTES, ret->meta_bytes);
     *data = str_make(meta->ptr + meta->len, ret->data_bytes);
     return crc32c(0, *data) == ret->data_crc ? ERR_OK : err_of(ERR_CORRUPT);
+}
+
+struct err record_read(struct store *s, struct window *w, uint32_t generation, uint32_t offset,
+                       uint32_t ahead, bool with_data, struct record *ret, struct str *meta,
+                       struct str *data, struct when by)
+{
+    uint32_t reads = w->reads;
+    struct err e = read_in_window(s, w, generation, offset, ahead, with_data, ret, meta, data, by);
+
+    if (e.code == ERR_CORRUPT && w->reads == reads) {
+        /* The window may reach beyond what was written when it was read: the record is newer. */
+        w->generation = 0;
+        e = read_in_window(s, w, generation, offset, ahead, with_data, ret, meta, data, by);
+    }
+    return e;
 }
 
 /* The states that lie in one states record, into the recipients they belong to. */
