@@ -229,9 +229,11 @@ void segment_recycle(struct store *s, struct segment *g, struct when by)
         disk_file_close(file);
     }
     if (keep) {
-        e = disk_rename(s->disk, name, name_of("spare", s->next_spare, to), by);
+        uint64_t number = s->next_spare++; /* taken before we wait: another may be made meanwhile */
+
+        e = disk_rename(s->disk, name, name_of("spare", number, to), by);
         if (!e.code) {
-            spare_add(s, s->next_spare++, NULL);
+            spare_add(s, number, NULL);
         }
     } else {
         e = disk_unlink(s->disk, name, by);

@@ -174,6 +174,16 @@ static struct err read_states(struct store *s, struct window *w, const struct sl
     return e.code == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+/* Nothing has moved since both were copied. */
+static bool is_still_there(struct store *s, const struct entry *at, const struct slot *slots)
+{
+    const struct entry *now = index_find(&s->index, at->id);
+
+    return now != NULL && now->segment == at->segment && now->offset == at->offset &&
+           memcmp(slots, at->to_count == 1 ? &now->one : now->many, at->to_count * sizeof *slots) ==
+               0;
+}
+
 /* Whoever reads it next, and recovery, should not have to look in so many places: the keeper brings
  * them together. */
 static void note_scattered(struct store *s, uint64_t id)
@@ -261,6 +271,9 @@ struct err message_read(struct store *s, uint64_t id, struct windows *w, struct 
         slots = arena_array(a, at.to_count, sizeof *slots);
         memcpy(slots, at.to_count == 1 ? &found->one : found->many, at.to_count * sizeof *slots);
         e = read_once(s, &at, slots, w, a, head, ret, pieces, piece_count, by);
+        if (e.code == ERR_STALE && is_still_there(s, &at, slots)) {
+            e = err_of(ERR_CORRUPT); /* its segment is gone for good */
+        }
         if (e.code == ERR_CORRUPT && index_find(&s->index, id) != NULL) {
             say_damaged(s, id, at.segment, at.offset, "a message");
         }
