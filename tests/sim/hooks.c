@@ -17,62 +17,37 @@
 #include "http/fetch.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
-#include "yard/client.h"
+#include "yard/filtered.h"
 
 #include <stdio.h>
 
 enum {
-    MAIL = 36,
-    TRIES = 64,
-    CLIENTS = 4,
-    HOOKS = 2,
     PAUSE_MS = 20 * 1000,
     AT_A_TIME = 3,
     TIMEOUT_MS = 2000,
-    ANSWER_MS = 3 * TIMEOUT_MS + 4000, /* one reply, with the store's own time */
-    LARGE_LINES = 3000,
+    ANSWER_MS = 2 * (3 * TIMEOUT_MS + 4000), /* with the store's own time */
 };
 
-enum { FRONT, BACK };
-enum mood { WELL, SLOW, SILENT, BROKEN, REFUSING, BABBLING, MOODS };
-enum kind { LETS_IN, REJECTS, DISCARDS, REPLACES, KINDS };
+enum mood { WELL = FILTERED_WELL, SLOW, SILENT, BROKEN, REFUSING, BABBLING, MOODS };
 
 struct hook_now {
-    enum mood mood;
     unsigned asking;
     int64_t shut_until_ns; /* nobody asks before */
     bool probing, is_shut;
 };
 
 struct hooks_run {
-    struct sim_run *run;
-    struct hook_now hooks[HOOKS];
-    unsigned tries[MAIL];        /* times that the first hook let it in, or did not */
-    uint8_t edited[MAIL][TRIES]; /* by the second */
-    uint8_t arrived[MAIL][TRIES];
-    bool taken[MAIL], settled[MAIL];
-    unsigned next, shunned, back;
-    bool is_over, has_crashed;
-    struct group clients;
+    struct filtered mail; /* the first: machine_options.ctx */
+    struct hook_now hooks[FILTERED_COUNT];
+    unsigned shunned, back;
 };
 
-static enum kind kind_of(unsigned n)
+static struct hooks_run *run_of(void *ctx)
 {
-    return (enum kind)(n % KINDS);
+    return CONTAINER_OF(ctx, struct hooks_run, mail);
 }
 
 /* ---- the scanners ---- */
-
-/* "s-17@from-1.example": 17. */
-static unsigned number_in(struct str text)
-{
-    size_t at = str_find_str(text, STR("s-"));
-    struct str rest = str_skip(text, at == STR_NONE ? text.len : at + 2), digits;
-    uint64_t n = MAIL;
-
-    str_cut(&rest, '@', &digits);
-    return str_to_u64(digits, &n) && n < MAIL ? (unsigned)n : MAIL;
-}
 
 static bool is_at(struct str body, const char *stage)
 {
@@ -82,23 +57,18 @@ static bool is_at(struct str body, const char *stage)
     return str_find_str(body, str_of(word)) != STR_NONE;
 }
 
-static struct str front_says(struct hooks_run *w, struct str body, struct arena *a)
+static struct str front_says(struct filtered *w, struct str body, struct arena *a)
 {
-    unsigned n = number_in(body), count = sim_switched(w->run, "twice") ? 2 : 1;
+    unsigned n = filtered_number(body), count = sim_switched(w->run, "twice") ? 2 : 1;
     struct buf out BUF_LOCAL = {0};
 
-    if (!is_at(body, "data") || n == MAIL) {
+    if (!is_at(body, "data") || n == FILTERED_MAIL) {
         return STR("{\"action\":\"accept\"}");
     }
-    if (w->tries[n] + 1 == TRIES) {
-        sim_fail(w->run, "message %u was tried too often", n);
+    if (!filtered_try(w, n) || filtered_kind(n) == REJECTS) {
         return STR("{\"action\":\"reject\"}");
     }
-    w->tries[n]++;
-    if (kind_of(n) == REJECTS) {
-        return STR("{\"action\":\"reject\"}");
-    }
-    if (kind_of(n) == DISCARDS) {
+    if (filtered_kind(n) == DISCARDS) {
         return STR("{\"action\":\"discard\"}");
     }
     buf_put(&out, STR("{\"action\":\"accept\",\"modifications\":["));
@@ -110,9 +80,9 @@ static struct str front_says(struct hooks_run *w, struct str body, struct arena 
     return arena_dup(a, buf_str(&out));
 }
 
-static struct str back_says(struct hooks_run *w, struct str body, struct arena *a)
+static struct str back_says(struct filtered *w, struct str body, struct arena *a)
 {
-    unsigned n = number_in(body);
+    unsigned n = filtered_number(body);
     struct buf out BUF_LOCAL = {0};
 
     w->edited[n][w->tries[n]] = 1;
@@ -120,9 +90,9 @@ static struct str back_says(struct hooks_run *w, struct str body, struct arena *
                "{\"action\":\"accept\",\"modifications\":[{\"type\":\"insertHeader\",\"index\":0,"
                "\"name\":\"X-Back\",\"value\":\"%u-%u\"}",
                n, w->tries[n]);
-    if (kind_of(n) == REPLACES) {
+    if (filtered_kind(n) == REPLACES) {
         buf_put(&out, STR(",{\"type\":\"replaceContents\",\"value\":\""));
-        for (unsigned i = 0; i < (n % 3 == 0 ? LARGE_LINES : 1); i++) {
+        for (unsigned i = 0; i < (n % 3 == 0 ? FILTERED_LINES : 1); i++) {
             buf_put(&out, STR("Something else in its place.\\r\\n"));
         }
         buf_put(&out, STR("\"}"));
@@ -131,12 +101,11 @@ static struct str back_says(struct hooks_run *w, struct str body, struct arena *
     return arena_dup(a, buf_str(&out));
 }
 
-static struct err mood_acts(struct hooks_run *w, enum mood mood, struct fetch_answer *ret,
-                            struct buf *why, struct when by)
+static struct err mood_acts(enum mood mood, struct fetch_answer *ret, struct buf *why,
+                            struct when by)
 {
     struct err e = fiber_sleep(when_after((int64_t)random_below(mood == SLOW ? 1500 : 30)), by);
 
-    (void)w;
     if (e.code != OK) {
         return e;
     }
@@ -165,24 +134,25 @@ static struct err mood_acts(struct hooks_run *w, enum mood mood, struct fetch_an
 static void watch(struct hooks_run *w, unsigned which)
 {
     struct hook_now *h = &w->hooks[which];
+    struct sim_run *run = w->mail.run;
 
     if (h->is_shut && clock_now().ns < h->shut_until_ns) {
-        sim_fail(w->run, "hook %u was asked %lld ns before its pause was over", which,
+        sim_fail(run, "hook %u was asked %lld ns before its pause was over", which,
                  (long long)(h->shut_until_ns - clock_now().ns));
     }
     if (h->is_shut && h->probing) {
-        sim_fail(w->run, "hook %u was asked by a second one while it was tried", which);
+        sim_fail(run, "hook %u was asked by a second one while it was tried", which);
     }
     h->probing = h->is_shut;
     if (++h->asking > AT_A_TIME) {
-        sim_fail(w->run, "%u asked hook %u at a time", h->asking, which);
+        sim_fail(run, "%u asked hook %u at a time", h->asking, which);
     }
 }
 
 static struct err answer(void *ctx, const struct fetch_request *r, struct arena *a,
                          struct fetch_answer *ret, struct buf *why, struct when by)
 {
-    struct hooks_run *w = ctx;
+    struct hooks_run *w = run_of(ctx);
     unsigned which = str_eq(r->target->path, STR("/front")) ? FRONT : BACK;
     struct hook_now *h = &w->hooks[which];
     bool was_shut = h->is_shut;
@@ -193,41 +163,28 @@ static struct err answer(void *ctx, const struct fetch_request *r, struct arena 
     *ret = (struct fetch_answer){.status = 200, .content_type = STR("application/json")};
     e = fetch_request_body(r, a, &body, by);
     if (e.code == OK) {
-        e = mood_acts(w, h->mood, ret, why, by);
+        e = mood_acts((enum mood)w->mail.mood[which], ret, why, by);
     }
     if (e.code == OK && ret->status == 200 && ret->body.len == 0) {
-        ret->body = which == FRONT ? front_says(w, body, a) : back_says(w, body, a);
+        ret->body = which == FRONT ? front_says(&w->mail, body, a) : back_says(&w->mail, body, a);
     }
     h->asking--;
-    if (was_shut) { /* a probe that failed shuts it from now on, at home a moment later */
+    if (was_shut) {
+        enum mood now = (enum mood)w->mail.mood[which];
+
+        /* a probe that failed shuts it from now on, at home a moment later */
         h->probing = false;
         h->shut_until_ns = clock_now().ns + PAUSE_MS * NS_PER_MS;
-        h->is_shut = !(e.code == OK && (h->mood == WELL || h->mood == SLOW));
+        h->is_shut = !(e.code == OK && (now == WELL || now == SLOW));
     }
     return e;
-}
-
-static void moods_fiber(void *arg)
-{
-    struct hooks_run *w = arg;
-
-    while (!w->is_over) {
-        for (unsigned i = 0; i < HOOKS; i++) {
-            w->hooks[i].mood = random_below(2) == 0 ? WELL : (enum mood)random_below(MOODS);
-        }
-        if (fiber_sleep(when_after(2000 + (int64_t)random_below(60 * 1000)), WHEN_NEVER).code !=
-            OK) {
-            break;
-        }
-    }
-    w->hooks[FRONT].mood = w->hooks[BACK].mood = WELL;
 }
 
 /* ---- what is heard ---- */
 
 static void told(struct machine *m, const char *event, const struct event_field *f, size_t n)
 {
-    struct hooks_run *w = m->options.ctx;
+    struct hooks_run *w = run_of(m->options.ctx);
     struct hook_now *h = &w->hooks[str_eq(field_str(f, n, "name"), STR("front")) ? FRONT : BACK];
 
     if (strcmp(event, "filter_shunned") == 0) {
@@ -238,158 +195,8 @@ static void told(struct machine *m, const char *event, const struct event_field 
     } else if (strcmp(event, "filter_back") == 0) {
         h->is_shut = h->probing = false;
         w->back++;
-    } else if (strcmp(event, "delivery_failed") == 0) {
-        sim_fail(w->run, "%s: %.*s", event, STR_ARG(field_str(f, n, "text")));
-    }
-}
-
-static unsigned count_of(struct str text, const char *what)
-{
-    unsigned count = 0;
-    size_t at;
-
-    while ((at = str_find_str(text, str_of(what))) != STR_NONE) {
-        count++;
-        text = str_skip(text, at + 1);
-    }
-    return count;
-}
-
-/* The number behind "X-Front: 17-". */
-static unsigned try_in(struct str content, unsigned n)
-{
-    char field[32];
-    size_t at;
-    struct str rest, digits;
-    uint64_t number = 0;
-
-    snprintf(field, sizeof field, "X-Front: %u-", n);
-    at = str_find_str(content, str_of(field));
-    rest = str_skip(content, at == STR_NONE ? content.len : at + strlen(field));
-    str_cut(&rest, '\r', &digits);
-    return str_to_u64(digits, &number) && number < TRIES ? (unsigned)number : 0;
-}
-
-static void host_took(struct machine *m, struct yard_host *h, const struct play_message *mail)
-{
-    struct hooks_run *w = m->options.ctx;
-    unsigned n = number_in(mail->sender), try = n < MAIL ? try_in(mail->content, n) : 0;
-    char field[64];
-
-    (void)h;
-    if (n == MAIL || try == 0) {
-        sim_fail(w->run, "mail of %.*s without the first hook's field", STR_ARG(mail->sender));
-        return;
-    }
-    if (kind_of(n) == REJECTS || kind_of(n) == DISCARDS) {
-        sim_fail(w->run, "message %u arrived", n);
-    }
-    if (count_of(mail->content, "X-Front:") != 1) {
-        sim_fail(w->run, "message %u has the first hook's field %u times", n,
-                 count_of(mail->content, "X-Front:"));
-    }
-    snprintf(field, sizeof field, "X-Back: %u-%u\r\n", n, try);
-    if (count_of(mail->content, field) != w->edited[n][try] ||
-        count_of(mail->content, "X-Back:") != w->edited[n][try]) {
-        sim_fail(w->run, "message %u, try %u: the second hook's field is wrong", n, try);
-    }
-    if ((count_of(mail->content, "Something else") > 0) !=
-            (w->edited[n][try] != 0 && kind_of(n) == REPLACES) ||
-        (count_of(mail->content, "As it came") > 0) ==
-            (w->edited[n][try] != 0 && kind_of(n) == REPLACES)) {
-        sim_fail(w->run, "message %u, try %u: the body is wrong", n, try);
-    }
-    if (w->arrived[n][try]++ > 0 && !w->has_crashed) {
-        sim_fail(w->run, "message %u, try %u arrived twice", n, try);
-    }
-}
-
-/* ---- clients ---- */
-
-static void content_of(unsigned n, struct buf *out)
-{
-    buf_printf(out, "Subject: number %u\r\n\r\n", n);
-    for (unsigned i = 0; i < (n % 5 == 0 ? LARGE_LINES : 1 + n % 7); i++) {
-        buf_printf(out, "As it came, line %u of \xC3\xA9 message.\r\n", i);
-    }
-}
-
-/* True: nothing more is to be done about it. */
-static bool try_one(struct machine *m, unsigned n)
-{
-    struct hooks_run *w = m->options.ctx;
-    struct buf content BUF_LOCAL = {0};
-    struct when began = clock_now();
-    struct yard_client c;
-    char from[48];
-    struct yard_mail mail = {.from = from, .to = "x@to-1.example"};
-    enum answered fate;
-
-    content_of(n, &content);
-    snprintf(from, sizeof from, "s-%u@from-1.example", n);
-    mail.content = buf_str(&content);
-    if (!client_open(&c, m, WHEN_NEVER)) {
-        return false;
-    }
-    began = clock_now();
-    fate = client_mail(&c, &mail, WHEN_NEVER);
-    if ((clock_now().ns - began.ns) / NS_PER_MS > 2 * ANSWER_MS) {
-        sim_fail(w->run, "message %u was answered after %lld ms", n,
-                 (long long)((clock_now().ns - began.ns) / NS_PER_MS));
-    }
-    if (fate == ANSWERED_REFUSED && c.code == 503) {
-        if (kind_of(n) != REJECTS) {
-            sim_fail(w->run, "message %u was rejected", n);
-        }
-        w->settled[n] = true;
-    } else if (fate == ANSWERED_TAKEN) {
-        if (kind_of(n) == REJECTS) {
-            sim_fail(w->run, "message %u was taken", n);
-        }
-        w->taken[n] = w->settled[n] = true;
-    }
-    client_close(&c, WHEN_NEVER);
-    return w->settled[n];
-}
-
-static void client_fiber(void *arg)
-{
-    struct machine *m = arg;
-    struct hooks_run *w = m->options.ctx;
-
-    while (w->next < MAIL && !w->run->failed && sim_end(m->world) == SIM_RUNNING) {
-        unsigned n = w->next++;
-
-        while (!w->settled[n] && !w->run->failed && sim_end(m->world) == SIM_RUNNING &&
-               !try_one(m, n)) {
-            if (fiber_sleep(when_after(200 + (int64_t)random_below(6000)), WHEN_NEVER).code != OK) {
-                return;
-            }
-        }
-    }
-}
-
-static void outside(struct machine *m)
-{
-    struct hooks_run *w = m->options.ctx;
-    struct group fibers;
-
-    group_init(&fibers, "around", 0);
-    group_init(&w->clients, "clients", 0);
-    must(group_spawn_now(&fibers, "moods", moods_fiber, w).code == OK);
-    for (unsigned i = 0; i < CLIENTS; i++) {
-        must(group_spawn_now(&w->clients, "client", client_fiber, m).code == OK);
-    }
-    if (group_join(&w->clients, WHEN_NEVER).code != OK) {
-        group_cancel(&w->clients);
-        (void)group_join(&w->clients, WHEN_NEVER);
-    }
-    w->is_over = true;
-    group_cancel(&fibers);
-    (void)group_join(&fibers, WHEN_NEVER);
-    if (sim_end(m->world) == SIM_RUNNING && !machine_drain(m, 600LL * 1000, WHEN_NEVER) &&
-        sim_end(m->world) == SIM_RUNNING) {
-        sim_fail(w->run, "mail still waits at the end");
+    } else {
+        filtered_told(m, event, f, n);
     }
 }
 
@@ -404,50 +211,21 @@ static void before(struct machine *m)
 
 /* ---- the run ---- */
 
-static void judge(struct hooks_run *w)
+static void forget(struct filtered *f)
 {
-    for (unsigned n = 0; n < MAIL; n++) {
-        bool wanted = kind_of(n) == LETS_IN || kind_of(n) == REPLACES ||
-                      (kind_of(n) == DISCARDS && sim_switched(w->run, "again"));
-        unsigned times = 0;
+    struct hooks_run *w = run_of(f);
 
-        for (unsigned try = 0; try < TRIES; try++) {
-            times += w->arrived[n][try];
-        }
-        if (!w->settled[n]) {
-            sim_fail(w->run, "message %u was never settled", n);
-        }
-        if (wanted && w->taken[n] && times == 0) {
-            sim_fail(w->run, "message %u was taken and is lost", n);
-        }
-        if (!w->has_crashed && times > (wanted ? 1 : 0)) {
-            sim_fail(w->run, "message %u arrived %u times", n, times);
-        }
-    }
+    memset(w->hooks, 0, sizeof w->hooks);
+    memset(f->mood, 0, sizeof f->mood);
 }
 
 static void run(struct sim_run *r)
 {
-    static struct machine m;
     static struct hooks_run w;
-    struct yard_host hosts[] = {{.number = 1, .behaviour = ""}};
-    struct sim_disk *folder = sim_disk_new("store", r->seed);
     struct buf config BUF_LOCAL = {0};
-    struct machine_options o = {.seed = r->seed,
-                                .folder = folder,
-                                .store = {.segment_bytes = 512 * 1024,
-                                          .min_free_bytes = 1024 * 1024,
-                                          .node = 1,
-                                          .checkpoint_bytes = 512 * 1024},
-                                .hosts = hosts,
-                                .host_count = COUNT_OF(hosts),
-                                .before = before,
-                                .outside = outside,
-                                .took = host_took,
-                                .told = told,
-                                .ctx = &w};
 
-    w = (struct hooks_run){.run = r};
+    w = (struct hooks_run){
+        .mail = {.run = r, .moods = MOODS, .reject_code = 503, .answer_ms = ANSWER_MS}};
     buf_printf(&config,
                "server: { hostname: mx.here.example }\n"
                "queue:\n"
@@ -464,24 +242,7 @@ static void run(struct sim_run *r)
                sim_switched(r, "early") ? PAUSE_MS / 1000 - 1 : PAUSE_MS / 1000, AT_A_TIME,
                PAUSE_MS / 1000);
     buf_byte(&config, '\0');
-    o.config = config.ptr;
-    if (r->seed % 3 == 0) {
-        o.crash_ns = (int64_t)(r->seed % 97 + 1) * NS_PER_S;
-    }
-    machine_live(&m, r, &o);
-    if (m.end == SIM_CRASHED && !r->failed) {
-        w.has_crashed = true;
-        w.is_over = false;
-        w.next = 0;
-        memset(w.hooks, 0, sizeof w.hooks);
-        o.crash_ns = 0;
-        o.start = date_add(m.ended, 60 * 1000);
-        machine_live(&m, r, &o);
-    }
-    if (!r->failed) {
-        judge(&w);
-    }
-    sim_disk_free(folder);
+    filtered_run(&w.mail, config.ptr, before, told, forget);
 }
 
 int main(int argc, char **argv)
