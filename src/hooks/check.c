@@ -165,25 +165,6 @@ static enum hook_rcpt_status status_now(const struct checking *c, const struct h
     return status;
 }
 
-static bool may_become(const struct hook_view *v, enum hook_rcpt_status from,
-                       enum hook_rcpt_status to)
-{
-    bool in_time = v->expires.ms == 0 || v->at.ms < v->expires.ms;
-
-    switch (from) {
-    case HOOK_PENDING:
-        return to == HOOK_FAILED || to == HOOK_FAILED_SILENT || to == HOOK_DEFERRED;
-    case HOOK_DEFERRED:
-        return to == HOOK_FAILED || to == HOOK_FAILED_SILENT;
-    case HOOK_FAILED:
-        return to == HOOK_FAILED_SILENT || (to == HOOK_DEFERRED && in_time);
-    case HOOK_DELIVERED:
-    case HOOK_FAILED_SILENT:
-        break;
-    }
-    return false;
-}
-
 static bool is_name(struct str s)
 {
     return s.len <= NAME_BYTES_MAX && text_is_printable(s, false) && str_find(s, ' ') == STR_NONE;
@@ -223,7 +204,7 @@ static enum verdict check_of_rcpt(struct checking *c, const struct hook_edit *e,
                    : bad(c, "a route, connection, tls or queue is not a name");
     }
     if (e->kind == HOOK_EDIT_RCPT_STATUS &&
-        !may_become(c->view, status_now(c, r, end), e->status)) {
+        !hook_status_may_become(c->view, status_now(c, r, end), e->status)) {
         hook_note(c->outcome, c->arena, "%.*s cannot be given that status", STR_ARG(r->address));
         return USELESS;
     }

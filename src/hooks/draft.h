@@ -80,9 +80,6 @@ bool draft_to_enhanced(const struct doc *d, struct enhanced *ret);
 bool draft_to_date(const struct doc *d, struct date *ret); /* null: 0 */
 bool draft_to_status(const struct doc *d, enum hook_rcpt_status *ret);
 struct str draft_status_name(enum hook_rcpt_status s);
-/* What an outbound hook may make of a recipient's status. */
-bool draft_status_may_become(const struct hook_view *view, enum hook_rcpt_status from,
-                             enum hook_rcpt_status to);
 bool draft_is_params(const struct doc *d);
 bool draft_is_address(const struct doc *d, bool may_be_null);
 bool draft_is_header(const struct doc *d);

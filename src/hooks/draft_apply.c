@@ -141,8 +141,9 @@ static const char *check_status(struct draft *d, const struct pointer *p, const 
     if (!draft_to_status(value, &will_be)) {
         return "is no status";
     }
-    return draft_status_may_become(d->view, was, will_be) ? NULL
-                                                          : "is a status it cannot have after its";
+    return will_be == was || hook_status_may_become(d->view, was, will_be)
+               ? NULL
+               : "is a status it cannot have after its";
 }
 
 /* What is wrong with a value at its place; NULL: nothing. */

@@ -133,7 +133,7 @@ static struct err diff_status(struct draft *d, const struct hook_rcpt *old, cons
         return ERR_OK;
     }
     if (!draft_to_status(doc_get(is, "status"), ret) ||
-        !draft_status_may_become(d->view, old->status, *ret)) {
+        (*ret != old->status && !hook_status_may_become(d->view, old->status, *ret))) {
         return draft_wrong(d, "a status that a recipient cannot have after the one it has");
     }
     edit = hook_edit_add(d->outcome, d->a, HOOK_EDIT_RCPT_STATUS);

@@ -26,27 +26,6 @@ bool draft_to_status(const struct doc *d, enum hook_rcpt_status *ret)
     return false;
 }
 
-bool draft_status_may_become(const struct hook_view *view, enum hook_rcpt_status from,
-                             enum hook_rcpt_status to)
-{
-    if (from == to) {
-        return true;
-    }
-    switch (from) {
-    case HOOK_PENDING:
-        return to == HOOK_FAILED || to == HOOK_FAILED_SILENT || to == HOOK_DEFERRED;
-    case HOOK_DEFERRED:
-        return to == HOOK_FAILED || to == HOOK_FAILED_SILENT;
-    case HOOK_FAILED:
-        return to == HOOK_FAILED_SILENT ||
-               (to == HOOK_DEFERRED && (view->expires.ms == 0 || view->at.ms < view->expires.ms));
-    case HOOK_DELIVERED:
-    case HOOK_FAILED_SILENT:
-        break;
-    }
-    return false;
-}
-
 bool draft_to_action(const struct doc *d, enum hook_stage stage, enum hook_action *ret)
 {
     for (int i = 0; d->kind == DOC_TEXT && i < HOOK_ACTIONS; i++) {

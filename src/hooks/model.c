@@ -83,3 +83,22 @@ void hook_note(struct hook_outcome *o, struct arena *a, const char *format, ...)
     va_end(args);
     o->notes.items[o->notes.count++] = arena_dup(a, buf_str(&text));
 }
+
+bool hook_status_may_become(const struct hook_view *view, enum hook_rcpt_status from,
+                            enum hook_rcpt_status to)
+{
+    bool in_time = view->expires.ms == 0 || view->at.ms < view->expires.ms;
+
+    switch (from) {
+    case HOOK_PENDING:
+        return to == HOOK_FAILED || to == HOOK_FAILED_SILENT || to == HOOK_DEFERRED;
+    case HOOK_DEFERRED:
+        return to == HOOK_FAILED || to == HOOK_FAILED_SILENT;
+    case HOOK_FAILED:
+        return to == HOOK_FAILED_SILENT || (to == HOOK_DEFERRED && in_time);
+    case HOOK_DELIVERED:
+    case HOOK_FAILED_SILENT:
+        break;
+    }
+    return false;
+}

@@ -204,6 +204,11 @@ struct hook_edit {
     struct str route, connection, tls, queue;
 };
 
+/* What a filter may make of a recipient after an attempt (reference, section 3.16): nothing becomes
+ * delivered or pending again, and what has failed waits again only before it expires. */
+bool hook_status_may_become(const struct hook_view *view, enum hook_rcpt_status from,
+                            enum hook_rcpt_status to);
+
 struct hook_outcome {
     enum hook_action action;
     bool disconnect;  /* after the reply, whatever the action */
