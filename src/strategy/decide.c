@@ -2,19 +2,6 @@
 #include "base/check.h"
 #include "strategy/plan.h"
 
-struct reading {
-    const struct plan *plan;
-    const struct subject *subject;
-    struct arena *arena;
-};
-
-static struct value get(void *ctx, unsigned id)
-{
-    const struct reading *r = ctx;
-
-    return plan_variable(r->plan, r->subject, id, r->arena);
-}
-
 struct deciding {
     const struct plan *p;
     const struct subject *subject;
@@ -144,14 +131,14 @@ static const void *decide(struct deciding *d, enum strategy which)
 static const void *run(const struct plan *p, enum strategy which, const struct subject *s,
                        struct arena *a, struct decision *ret)
 {
-    struct reading reading = {p, s, a};
+    struct plan_reading reading = {p, s, a};
     struct captures captures = {0};
     struct deciding d = {
         .p = p,
         .subject = s,
         .arena = a,
         .ret = ret,
-        .input = {get, &reading, &p->services->expr, &captures},
+        .input = {plan_read, &reading, &p->services->expr, &captures},
     };
 
     *ret = (struct decision){

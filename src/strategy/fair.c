@@ -131,26 +131,13 @@ static bool choose(const struct plan_choice *choice, struct expr_input *input, s
     return false;
 }
 
-struct reading {
-    const struct plan *plan;
-    const struct subject *subject;
-    struct arena *arena;
-};
-
-static struct value get(void *ctx, unsigned id)
-{
-    const struct reading *r = ctx;
-
-    return plan_variable(r->plan, r->subject, id, r->arena);
-}
-
 struct str decide_lane(const struct plan *p, const struct subject *s, struct arena *a)
 {
     const struct plan_queue *q = plan_queue(p, s->recipient->state.queue);
     struct allowance work = work_of(a);
-    struct reading reading = {p, s, a};
+    struct plan_reading reading = {p, s, a};
     struct captures captures = {0};
-    struct expr_input input = {get, &reading, NULL, &captures};
+    struct expr_input input = {plan_read, &reading, NULL, &captures};
     struct value value;
     struct str text;
 

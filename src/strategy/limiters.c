@@ -60,25 +60,12 @@ void plan_add_limiters(struct plan_full *p)
 
 /* ---- deciding ---- */
 
-struct reading {
-    const struct plan *plan;
-    const struct subject *subject;
-    struct arena *arena;
-};
-
-static struct value get(void *ctx, unsigned id)
-{
-    const struct reading *r = ctx;
-
-    return plan_variable(r->plan, r->subject, id, r->arena);
-}
-
 uint32_t decide_limits(const struct plan *p, enum limiter_class c, const struct subject *s,
                        bool is_local, struct arena *a, struct limit_use *ret,
                        const struct plan_limiter **failed)
 {
-    struct reading reading = {p, s, a};
-    struct counting about = {get, &reading, a};
+    struct plan_reading reading = {p, s, a};
+    struct counting about = {plan_read, &reading, a};
     uint32_t count = 0;
 
     *failed = NULL;

@@ -129,6 +129,13 @@ struct value plan_variable(const struct plan *p, const struct subject *s, unsign
     return id < fixed ? variable_value(s, id, a) : meta_value(s->message, &p->meta[id - fixed]);
 }
 
+struct value plan_read(void *reading, unsigned id)
+{
+    const struct plan_reading *r = reading;
+
+    return plan_variable(r->plan, r->subject, id, r->arena);
+}
+
 bool meta_read(const struct plan_meta *declared, struct str text, struct message_meta *ret)
 {
     *ret = (struct message_meta){.name = declared->name, .kind = declared->kind, .text = STR_EMPTY};

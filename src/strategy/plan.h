@@ -87,6 +87,14 @@ uint8_t plan_add_count(struct plan_full *p, const struct count_kind *kind,
                        struct plan_count *ret);
 uint64_t count_reads(const struct plan_count *c); /* bits of the variables in its match */
 
+/* What expressions about queued mail read: `plan_read` with one of these. */
+struct plan_reading {
+    const struct plan *plan;
+    const struct subject *subject;
+    struct arena *arena;
+};
+struct value plan_read(void *reading, unsigned id);
+
 struct counting {
     struct value (*get)(void *ctx, unsigned id);
     void *ctx;

@@ -93,24 +93,11 @@ void plan_add_quotas(struct plan_full *p)
 
 /* ---- deciding ---- */
 
-struct reading {
-    const struct plan *plan;
-    const struct subject *subject;
-    struct arena *arena;
-};
-
-static struct value get(void *ctx, unsigned id)
-{
-    const struct reading *r = ctx;
-
-    return plan_variable(r->plan, r->subject, id, r->arena);
-}
-
 bool decide_quota(const struct plan *p, const struct plan_quota *quota, const struct subject *s,
                   struct arena *a, struct str *values, bool *failed)
 {
-    struct reading reading = {p, s, a};
-    struct counting about = {get, &reading, a};
+    struct plan_reading reading = {p, s, a};
+    struct counting about = {plan_read, &reading, a};
     enum count_match match = count_matches(p, &quota->by, &about);
 
     *failed = match == COUNT_UNKNOWN;
