@@ -28,7 +28,6 @@ enum {
     SEGMENT = 256 * 1024,
     WINDOW_MS = 150,                /* 100 ms and a flush or two */
     SLOW_SYNC_MS = 300,             /* where flushes are slow, the window is as much wider */
-    MAIL_MS_MAX = 60 * 1000,        /* a client gives up */
     DRAIN_MS_MAX = 12 * 3600 * 1000 /* reports have the built-in schedule */
 };
 
@@ -92,46 +91,17 @@ static uint64_t draw(struct crash *c, uint64_t below)
 
 /* ---- clients ---- */
 
-static enum answered send_one(struct machine *m, struct yard_client *client, unsigned number)
-{
-    struct crash *c = m->options.ctx;
-    struct buf to BUF_LOCAL = {0}, content BUF_LOCAL = {0};
-    char from[LEDGER_ADDRESS_MAX];
-    struct yard_mail mail;
-
-    ledger_mail(&c->ledger, number, &to, &content, from);
-    mail = (struct yard_mail){.from = from, .to = to.ptr, .content = buf_str(&content)};
-    return client_mail(client, &mail, when_after(MAIL_MS_MAX));
-}
-
 static void client_fiber(void *arg)
 {
     struct machine *m = arg;
     struct crash *c = m->options.ctx;
-    struct yard_client client = {0};
 
-    while (c->ledger.count < c->mail_max && sim_end(m->world) == SIM_RUNNING) {
-        unsigned number;
-        enum answered a;
-
-        if (client.stream == NULL && !client_open(&client, m, when_after(MAIL_MS_MAX))) {
-            if (fiber_sleep(when_after(50), WHEN_NEVER).code != OK) {
-                break;
-            }
-            continue;
-        }
-        number = ledger_write(&c->ledger, domains, COUNT_OF(domains), random_u64());
-        a = send_one(m, &client, number);
-        if (sim_end(m->world) != SIM_RUNNING && a != ANSWERED_TAKEN && a != UNSENT) {
-            a = ANSWERED_NOTHING; /* said by a machine that is no more */
-        }
-        c->ledger.mail[number].fate = a;
-        if (a == ANSWERED_NOTHING || a == UNSENT || random_below(4) == 0) {
-            client_close(&client, WHEN_NEVER);
-        }
-        (void)fiber_sleep(when_after((int64_t)random_below(20)), WHEN_NEVER);
-    }
-    client_close(&client, WHEN_NEVER);
+    ledger_client(m, &(struct ledger_client){.ledger = &c->ledger,
+                                             .domains = domains,
+                                             .domain_count = COUNT_OF(domains),
+                                             .upto = c->mail_max,
+                                             .pause_ms = 20,
+                                             .leaves = true});
 }
 
 /* ---- harm ---- */

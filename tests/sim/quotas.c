@@ -111,35 +111,12 @@ static void client_fiber(void *arg)
 {
     struct machine *m = arg;
     struct scene *c = m->options.ctx;
-    struct yard_client client = {0};
 
-    while (c->ledger.count < c->mail_max && sim_end(m->world) == SIM_RUNNING) {
-        struct buf to BUF_LOCAL = {0}, content BUF_LOCAL = {0};
-        char from[LEDGER_ADDRESS_MAX];
-        struct yard_mail mail;
-        unsigned number;
-        enum answered a;
-
-        if (client.stream == NULL && !client_open(&client, m, when_after(60 * 1000))) {
-            if (fiber_sleep(when_after(50), WHEN_NEVER).code != OK) {
-                break;
-            }
-            continue;
-        }
-        number = ledger_write(&c->ledger, domains, COUNT_OF(domains), random_u64());
-        ledger_mail(&c->ledger, number, &to, &content, from);
-        mail = (struct yard_mail){.from = from, .to = to.ptr, .content = buf_str(&content)};
-        a = client_mail(&client, &mail, when_after(60 * 1000));
-        if (sim_end(m->world) != SIM_RUNNING && a != ANSWERED_TAKEN && a != UNSENT) {
-            a = ANSWERED_NOTHING; /* said by a machine that is no more */
-        }
-        c->ledger.mail[number].fate = a;
-        if (a == ANSWERED_NOTHING || a == UNSENT) {
-            client_close(&client, WHEN_NEVER);
-        }
-        (void)fiber_sleep(when_after((int64_t)random_below(4000)), WHEN_NEVER);
-    }
-    client_close(&client, WHEN_NEVER);
+    ledger_client(m, &(struct ledger_client){.ledger = &c->ledger,
+                                             .domains = domains,
+                                             .domain_count = COUNT_OF(domains),
+                                             .upto = c->mail_max,
+                                             .pause_ms = 4000});
 }
 
 /* ---- operators ---- */

@@ -32,7 +32,6 @@ enum {
     QUEUES = 4,
     SEGMENT = 1024 * 1024,
     WINDOW_MS = 150,
-    MAIL_MS_MAX = 60 * 1000,
     DRAIN_MS_MAX = 12 * 3600 * 1000,
     QUIET_LOOKS = 3000
 };

@@ -3,10 +3,12 @@
 #include "../chance.h"
 #include "base/mem.h"
 #include "runtime/clock.h"
+#include "runtime/random.h"
 
 #include <stdio.h>
 
 enum { LINE_BYTES = 64, LARGE_BYTES = 70 * 1024, LARGE_SPREAD = 130 * 1024 };
+enum { PATIENCE_MS = 60 * 1000 }; /* of a client, for one mail */
 
 void ledger_init(struct ledger *l, struct sim_run *run, int64_t window_ms)
 {
@@ -219,6 +221,48 @@ static void read_report(struct ledger *l, struct str content)
             sim_fail(l->run, "%s: its sender was told twice: %.*s", r->address, STR_ARG(action));
         }
     }
+}
+
+static enum answered send_one(struct machine *m, struct ledger *l, struct yard_client *client,
+                              unsigned number)
+{
+    struct buf to BUF_LOCAL = {0}, content BUF_LOCAL = {0};
+    char from[LEDGER_ADDRESS_MAX];
+    struct yard_mail mail;
+    enum answered a;
+
+    ledger_mail(l, number, &to, &content, from);
+    mail = (struct yard_mail){.from = from, .to = to.ptr, .content = buf_str(&content)};
+    a = client_mail(client, &mail, when_after(PATIENCE_MS));
+    if (sim_end(m->world) != SIM_RUNNING && a != ANSWERED_TAKEN && a != UNSENT) {
+        a = ANSWERED_NOTHING; /* said by a machine that is no more */
+    }
+    return a;
+}
+
+void ledger_client(struct machine *m, const struct ledger_client *k)
+{
+    struct yard_client client = {0};
+
+    while (k->ledger->count < k->upto && sim_end(m->world) == SIM_RUNNING) {
+        unsigned number;
+        enum answered a;
+
+        if (client.stream == NULL && !client_open(&client, m, when_after(PATIENCE_MS))) {
+            if (fiber_sleep(when_after(50), WHEN_NEVER).code != OK) {
+                break;
+            }
+            continue;
+        }
+        number = ledger_write(k->ledger, k->domains, k->domain_count, random_u64());
+        a = send_one(m, k->ledger, &client, number);
+        k->ledger->mail[number].fate = a;
+        if (a == ANSWERED_NOTHING || a == UNSENT || (k->leaves && random_below(4) == 0)) {
+            client_close(&client, WHEN_NEVER);
+        }
+        (void)fiber_sleep(when_after((int64_t)random_below((uint64_t)k->pause_ms)), WHEN_NEVER);
+    }
+    client_close(&client, WHEN_NEVER);
 }
 
 void ledger_took(struct ledger *l, unsigned host, const struct play_message *mail)

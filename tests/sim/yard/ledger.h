@@ -74,6 +74,17 @@ struct ledger_rcpt *ledger_rcpt(struct ledger *l, struct str address, unsigned *
 void ledger_mail(const struct ledger *l, unsigned number, struct buf *to, struct buf *content,
                  char from[LEDGER_ADDRESS_MAX]);
 
+/* A client of this life: writes messages and sends them, one after the other, until `upto` are in the
+ * book or the machine is no more, and notes what it was answered. Runs in a fiber of its own. */
+struct ledger_client {
+    struct ledger *ledger;
+    const char *const *domains;
+    unsigned domain_count, upto;
+    int64_t pause_ms; /* at most, between two */
+    bool leaves;      /* its connection, now and then */
+};
+void ledger_client(struct machine *m, const struct ledger_client *k);
+
 /* A host took something; the server said something. */
 void ledger_took(struct ledger *l, unsigned host, const struct play_message *mail);
 void ledger_told(struct ledger *l, const char *event, const struct event_field *f, size_t n);
