@@ -201,7 +201,7 @@ static void told(struct machine *m, const char *event, const struct event_field 
                   {"report_made", "report-made"},     {"double_bounce", "double-bounce"},
                   {"site_rests", "site-rests"}};
 
-    for (size_t i = 0; i < COUNT_OF(points) && m->is_up; i++) {
+    for (size_t i = 0; i < COUNT_OF(points) && m->rig.is_up; i++) {
         if (strcmp(event, points[i].event) == 0) {
             sim_point(m->world, points[i].point);
         }
