@@ -44,7 +44,7 @@ static void rig_user(void *arg)
     loop_cancel(r->store_loop);
 }
 
-static void rig_open_real(void *arg)
+static inline void rig_open_real(void *arg)
 {
     struct rig *r = arg;
     struct err e = disk_open(r->folder, &r->disk, WHEN_NEVER);
@@ -66,7 +66,7 @@ static void rig_run(struct rig *r, struct world *w)
 }
 
 /* The same folder each time; the log of one run is found by the next. */
-static void rig_run_real(struct rig *r)
+static inline void rig_run_real(struct rig *r)
 {
     struct world *w = world_new();
 
@@ -164,7 +164,7 @@ static struct err change_state(struct rig *r, uint64_t id, uint32_t index, uint3
 }
 
 /* All content is as content_byte says. */
-static struct err check_content(struct rig *r, const struct parcel *p, bool *same)
+static inline struct err check_content(struct rig *r, const struct parcel *p, bool *same)
 {
     struct buf into = {0};
     struct str run;

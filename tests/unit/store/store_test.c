@@ -427,77 +427,6 @@ static void a_full_disk_without_reserve_starts_and_lets_mail_out(void **state)
     sim_disk_free(t.disk);
 }
 
-/* ---- a walk that reads ahead, and changes that come while it waits ---- */
-
-enum { WALKED = 5, WALKED_BYTES = 40 * 1024 };
-
-struct walked {
-    struct rig *rig;
-    uint64_t ids[WALKED];
-    uint32_t count;
-    bool over;
-};
-
-static void walk_over_all(void *arg)
-{
-    struct walked *k = arg;
-    struct arena a ARENA_LOCAL = {0};
-    struct message *m;
-
-    assert_int_equal(store_walk(k->rig->store, 0, 50, &a, &m, &k->count, WHEN_NEVER).code, OK);
-    k->over = true;
-}
-
-/* The state of the first is near the end of the log, so that reading it reads what is not written
- * yet. The last one's comes to lie just there. */
-static void change_what_is_walked(struct rig *r)
-{
-    struct walked *k = r->arg;
-    struct group g;
-    uint32_t version = 1;
-
-    k->rig = r;
-    for (int i = 0; i < WALKED; i++) {
-        struct parcel *p;
-
-        k->ids[i] = store_new_id(r->store);
-        p = make_parcel(k->ids[i], 1, WALKED_BYTES);
-        assert_int_equal(accept_parcel(r, p).code, OK);
-        parcel_drop(p);
-    }
-    assert_int_equal(change_state(r, k->ids[0], 0, 1, RCPT_WAITING, false).code, OK);
-    group_init(&g, "walk", 1);
-    assert_int_equal(group_spawn(&g, "walk", walk_over_all, k, WHEN_NEVER).code, OK);
-    while (!k->over) {
-        assert_int_equal(change_state(r, k->ids[WALKED - 1], 0, version, RCPT_WAITING, false).code,
-                         OK);
-        version++;
-    }
-    group_join(&g, WHEN_NEVER);
-    assert_int_not_equal(version, 1);
-    assert_int_equal(k->count, WALKED);
-    assert_int_equal(store_counts(r->store).damaged, 0);
-}
-
-static void a_walk_finds_what_changes_meanwhile(void **state)
-{
-    struct sim_disk *disk = sim_disk_new("/walked", 7);
-    struct sim_disk_weather slow = {.read_ns = 20 * NS_PER_MS, .sync_ns = 15 * NS_PER_MS};
-    struct world *w = sim_world(NULL);
-    struct walked k = {0};
-    struct rig r = {.options = rig_options(), .arg = &k, .fn = change_what_is_walked};
-
-    (void)state;
-    sim_disk_set(disk, &slow);
-    sim_disk_attach(disk, w);
-    r.disk = sim_disk_mount(disk, w);
-    rig_run(&r, w);
-    disk_close(r.disk);
-    world_free(w);
-    sim_disk_free(disk);
-    assert_true(k.over);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,7 +439,6 @@ int main(void)
         cmocka_unit_test(small_values_are_kept_and_removed),
         cmocka_unit_test(a_body_that_is_given_up_is_garbage),
         cmocka_unit_test(a_second_server_names_the_holder),
-        cmocka_unit_test(a_walk_finds_what_changes_meanwhile),
     };
     char command[96];
     int failed;
