@@ -10,6 +10,7 @@
 
 #include "admin/json.h"
 #include "cli/command.h"
+#include "smtp/answer.h"
 #include "strategy/course.h"
 
 enum { EXPLAIN_STEPS_MAX = 5000 };
@@ -41,11 +42,19 @@ struct explain_limit {
     struct str name;
     const struct limiter_settings *settings;
     struct position at;
-    bool arrives;       /* queue.limiter.inbound: it was asked when the mail came */
-    const char *counts; /* "messages" */
-    struct str values;  /* of its keys, each ended by NUL */
-    uint32_t unknown;   /* bits of keys whose value is not known here */
-    bool is_open;       /* its match reads the host, which is not known: it may not count */
+    bool arrives;         /* queue.limiter.inbound: it was asked when the mail came */
+    const char *counts;   /* "messages" */
+    enum answer_row full; /* to a client, when it arrives */
+    struct str values;    /* of its keys, each ended by NUL */
+    uint32_t unknown;     /* bits of keys whose value is not known here */
+    bool is_open;         /* its match reads the host, which is not known: it may not count */
+};
+
+/* A quota that counts the message for the recipient. */
+struct explain_quota {
+    const struct plan_quota *quota;
+    struct str values; /* of its keys, each ended by NUL */
+    bool has_room;     /* for this message, when nothing else waits */
 };
 
 struct explain_rcpt {
@@ -62,6 +71,9 @@ struct explain_rcpt {
     struct explain_limit *limits;
     uint32_t limit_count;
     struct str left_out; /* a limiter whose match gives no value; or empty */
+    struct explain_quota *quotas;
+    uint32_t quota_count;
+    struct str quota_left_out; /* likewise */
 };
 
 struct explanation {
@@ -84,7 +96,12 @@ void explain_share(struct explanation *e, struct explain_rcpt *r, const struct r
                    struct date at);
 void explain_share_text(const struct explanation *e, const struct explain_rcpt *r, struct buf *out);
 void explain_share_json(const struct explanation *e, const struct explain_rcpt *r, struct buf *out);
-void explain_place(struct position at, struct buf *out); /* "file:line:col" or "built in" */
+/* The quotas of each recipient: all that is asked when the message comes in, whatever attempt. */
+void explain_quotas(struct explanation *e);
+void explain_quota_text(const struct explain_rcpt *r, struct buf *out);
+void explain_quota_json(const struct explain_rcpt *r, struct buf *out);
+void explain_answer_line(enum answer_row row, struct buf *out); /* "452 4.3.1 ...", without end */
+void explain_place(struct position at, struct buf *out);        /* "file:line:col" or "built in" */
 /* The objects that the strategies choose for a queued recipient, each with the line that says so,
  * as one line of text; nothing when it waits no more. */
 struct view_message;

@@ -246,6 +246,7 @@ void explain_all(struct explanation *e)
     for (uint32_t i = 0; i < e->message.to_count; i++) {
         explain_one(e, &e->message.to[i], &e->to[i]);
     }
+    explain_quotas(e);
 }
 
 /* ---- look-ups ---- */

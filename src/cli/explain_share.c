@@ -15,6 +15,9 @@
 static const char *const visitor_counts[] = {[VISITOR_CLIENTS] = "sessions",
                                              [VISITOR_SENDERS] = "transactions",
                                              [VISITOR_RECIPIENTS] = "recipients"};
+static const enum answer_row visitor_answers[] = {[VISITOR_CLIENTS] = ANSWER_RATE_CLIENT,
+                                                  [VISITOR_SENDERS] = ANSWER_RATE,
+                                                  [VISITOR_RECIPIENTS] = ANSWER_RATE};
 
 static bool is_host_known(const struct explanation *e)
 {
@@ -118,6 +121,7 @@ static void add_all_arriving(struct explanation *e, struct explain_rcpt *r)
                                           .at = l->at,
                                           .arrives = true,
                                           .counts = visitor_counts[l->class],
+                                          .full = visitor_answers[l->class],
                                           .values = uses[i].values};
             for (uint32_t k = 0; k < l->settings->key.count; k++) {
                 new->unknown |= (uint32_t)is_unsaid(e, l->settings->key.items[k]) << k;
@@ -222,6 +226,10 @@ static void put_limit(const struct explain_limit *l, struct buf *out)
     if (l->is_open) {
         buf_put(out, STR("; if its match holds for the host, --mx, --remote-ip"));
     }
+    if (l->arrives) {
+        buf_put(out, STR("; without room: "));
+        explain_answer_line(l->full, out);
+    }
     buf_put(out, STR(")\n"));
 }
 
@@ -271,7 +279,7 @@ static void json_lane(const struct explanation *e, const struct explain_rcpt *r,
 
 static void json_limit(const struct explain_limit *l, struct buf *out)
 {
-    struct buf rate BUF_LOCAL = {0};
+    struct buf rate BUF_LOCAL = {0}, answer BUF_LOCAL = {0};
 
     json_next(out);
     buf_byte(out, '{');
@@ -286,6 +294,10 @@ static void json_limit(const struct explain_limit *l, struct buf *out)
     if (l->settings->concurrency > 0) {
         json_number(out, "concurrency", l->settings->concurrency);
     }
+    if (l->arrives) {
+        explain_answer_line(l->full, &answer);
+    }
+    json_text_if(out, "full", buf_str(&answer));
     json_bool(out, "needs_host", l->is_open || l->unknown > 0);
     json_key(out, "key");
     buf_byte(out, '{');

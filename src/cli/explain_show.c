@@ -193,6 +193,7 @@ static void put_rcpt(const struct explanation *e, const struct explain_rcpt *r, 
         put_decision(&r->decisions[i], out);
     }
     explain_share_text(e, r, out);
+    explain_quota_text(r, out);
     if (r->step_count > 0) {
         put_steps(e, r, out);
     }
@@ -306,6 +307,7 @@ static void json_rcpt(const struct explanation *e, const struct explain_rcpt *r,
     }
     buf_byte(out, '}');
     explain_share_json(e, r, out);
+    explain_quota_json(r, out);
     json_key(out, "timeline");
     buf_byte(out, '[');
     for (size_t i = 0; i < r->step_count; i++) {

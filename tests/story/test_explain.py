@@ -188,6 +188,81 @@ def test_lane_and_limits_are_told_with_their_lines(yard):
     assert "none counts it" in local.stdout
 
 
+QUOTAS = {
+    "queue": {
+        "quota": {
+            "each-sender": {"key": ["sender"], "messages": 1, "size": "1MiB"},
+            "far": {"match": "rcpt_domain == 'hub.example' && size > 1000", "key": ["rcpt_domain"], "messages": 50000},
+            "mailbox": {"key": ["rcpt", "sender_domain"], "size": "3KiB"},
+            "large": {"match": "size > 1000000", "messages": 10},
+            "off": {"enable": False, "messages": 1}},
+        "schedule": {"remote": {"retry": ["1h"], "expire": "5d"}}},
+}
+
+
+def test_quotas_are_told_with_their_lines(yard):
+    """Q-096: what counts, by which values, for how long, and what is answered."""
+    yard.configure(QUOTAS)
+    words = ("--from", "A@b.example", "--to", "x@hub.example", "--to", "y@other.example")
+    hub, other = (to["quotas"] for to in explained(yard, *words)["recipients"])
+    assert [quota["name"] for quota in hub] == ["each-sender", "far", "mailbox"]
+    assert [quota["name"] for quota in other] == ["each-sender", "mailbox"]
+    sender, far, mailbox = hub
+    assert (sender["messages"], sender["size"], sender["counts"]) == (1, 1 << 20, "message")
+    assert sender["key"] == {"sender": "a@b.example"} and sender["fits"]
+    assert "each-sender" in line_of(yard, sender["at"], 1)
+    assert (far["messages"], far["counts"], far["key"]) == (50000, "domain", {"rcpt_domain": "hub.example"})
+    assert "size" not in far
+    assert (mailbox["counts"], mailbox["key"]) == ("recipient", {"rcpt": "x@hub.example", "sender_domain": "b.example"})
+    assert not mailbox["fits"]  # 4 KiB, when nothing else is said
+    assert {quota["full"][:9] for quota in hub} == {"452 4.3.1"}
+
+    shown = yard.with_config("explain", *words).stdout
+    assert "messages 1, size 1MiB; counts the message, until its last recipient has ended; by sender a@b.example)" in shown
+    assert "messages 50000; counts the message once for the domain, " in shown
+    assert "for this recipient, until that has ended; by rcpt y@other.example, sender_domain b.example)" in shown
+    assert "has no room for this message even when nothing else waits" in shown
+    assert "the end of data is answered 452 4.3.1 " in shown
+    later = explained(yard, *words, "--attempt", "3")["recipients"][0]["quotas"]
+    assert later == hub  # it was asked when the mail came in
+
+    ours = ("--from", "<>", "--source", "dsn", "--to", "x@hub.example")
+    assert explained(yard, *ours)["recipients"][0]["quotas"] == []  # reports are not counted
+    assert "quota: none counts it" in yard.with_config("explain", *ours).stdout
+
+
+def test_a_quota_whose_match_gives_no_value_is_left_out(yard):
+    """Here a pattern that takes too many steps."""
+    yard.configure({"queue": {"quota": {"odd": {"match": "matches('^((a+)+)+@', sender)", "messages": 5}}}})
+    words = ("--from", "a" * 60 + "!@b.example", "--to", "x@c.example")
+    to = explained(yard, *words)["recipients"][0]
+    assert to["quotas"] == [] and to["quota_left_out"] == "odd"
+    shown = yard.with_config("explain", *words).stdout
+    assert "odd is left out: its match gives no value" in shown
+
+
+def test_the_answer_that_is_told_is_the_answer_that_is_given(yard, host):
+    host.answers("RCPT", "451 4.7.1 Not now")
+    limits = {"limiter": {"inbound": {"one": {"match": "sender_domain == 'c.example'", "key": ["sender"],
+                                              "rate": "1/1h"}}}}
+    yard.relays(("hub.example", host)).configure({"queue": QUOTAS["queue"] | limits})
+    yard.start()
+    quota = explained(yard, "--from", "a@b.example", "--to", "x@hub.example", "--size", "200")
+    limit = explained(yard, "--from", "a@c.example", "--to", "x@hub.example", "--size", "200")
+    quota = quota["recipients"][0]["quotas"][0]["full"]
+    limit = next(each for each in limit["recipients"][0]["limits"] if each["way"] == "inbound")["full"]
+    with Client(yard.port) as client:
+        client.says("EHLO client.example", 250)
+        for answer in ("250 ", quota):
+            client.says("MAIL FROM:<a@b.example>", 250)
+            client.says("RCPT TO:<x@hub.example>", 250)
+            client.says("DATA", 354)
+            assert client.says_any("Subject: x\r\n\r\nx\r\n.").startswith(answer)
+        client.says("MAIL FROM:<a@c.example>", 250)
+        client.says("RSET", 250)
+        assert client.says_any("MAIL FROM:<a@c.example>") == limit
+
+
 def test_rules_ask_for_local_addresses_and_digests(yard):
     """is_local_address answers what RCPT would; hash what other programs make of the same bytes."""
     (yard.folder / "recipients").write_text("bob@example.org\n")
