@@ -7,9 +7,28 @@
 #include "hooks/call_part.h"
 #include "hooks/engine.h"
 #include "hooks/insert.h"
+#include "runtime/fiber.h"
 #include "runtime/offload.h"
 
-enum { PIECE_BYTES = 48 * 1024, BIG_ANSWER_BYTES = 64 * 1024 };
+/* BIG_BYTES: what is more to be looked at, written or read is not done on the loop. */
+enum { PIECE_BYTES = 48 * 1024, BIG_BYTES = 64 * 1024 };
+
+/* ---- what takes long ---- */
+
+uint64_t hook_bytes_at_hand(const struct hook_view *v)
+{
+    /* A body that is still to be read is no part of what a function of the view looks at. */
+    return v->body.read == NULL ? v->message_bytes : v->message_bytes - v->body.size;
+}
+
+void hook_work(const char *what, uint64_t bytes, void (*fn)(void *), void *arg, struct when by)
+{
+    if (bytes > BIG_BYTES) {
+        offload(what, fn, arg, by);
+    } else {
+        on_big_stack(fn, arg);
+    }
+}
 
 /* ---- compiling ---- */
 
@@ -265,20 +284,59 @@ static void source_done(struct body_source *s)
     buf_done(&s->out);
 }
 
-/* One pass over it all. */
+/* Escapes have to be counted, in one pass over it all; the others are of a known length. The loop
+ * is not held meanwhile: a body at hand never waits by itself. */
 static struct err source_length(struct body_source *s, uint64_t *ret, struct when by)
 {
+    const struct hook_request *request = s->request;
+    uint64_t message = s->header.len + s->view->body.size;
     struct err e = ERR_OK;
     struct str piece;
 
+    *ret = request->before.len + request->after.len;
+    switch (request->insert) {
+    case HOOK_INSERT_NONE:
+        return ERR_OK;
+    case HOOK_INSERT_CBOR_MESSAGE:
+        *ret += message;
+        return ERR_OK;
+    case HOOK_INSERT_BASE64_MESSAGE:
+        *ret += (message + 2) / 3 * 4;
+        return ERR_OK;
+    case HOOK_INSERT_JSON_BODY:
+        break;
+    }
     *ret = 0;
     source_rewind(s);
     while (e.code == OK && s->part != AT_END) {
         e = source_next(s, &piece, by);
         *ret += piece.len;
+        if (e.code == OK && message > BIG_BYTES) {
+            e = fiber_yield(by);
+        }
     }
     source_rewind(s);
     return e;
+}
+
+struct encoding {
+    const struct hook_call *call;
+    struct hook_request *ret;
+};
+
+static void encode(void *arg)
+{
+    const struct encoding *n = arg;
+    const struct hook_call *c = n->call;
+
+    c->hook->dialect->encode(c->view, c->terms, c->a, n->ret);
+}
+
+void hook_encode(const struct hook_call *c, struct hook_request *ret, struct when by)
+{
+    struct encoding n = {c, ret};
+
+    hook_work("request of a hook", hook_bytes_at_hand(c->view), encode, &n, by);
 }
 
 /* ---- the answer ---- */
@@ -306,11 +364,7 @@ struct err hook_decode(const struct hook_call *c, const struct fetch_answer *ans
     struct hook_answer a = {answer->status, answer->content_type, answer->body};
     struct decoding d = {.call = c, .answer = &a, .pending = pending, .ret = ret};
 
-    if (a.body.len > BIG_ANSWER_BYTES) {
-        offload("answer of a hook", decode, &d, by);
-    } else {
-        on_big_stack(decode, &d);
-    }
+    hook_work("answer of a hook", a.body.len, decode, &d, by);
     return d.result;
 }
 
@@ -370,7 +424,7 @@ static struct err ask_classic(const struct hook *h, struct hook_pending *pending
     struct fetch_answer answer = {0};
     struct err e;
 
-    h->dialect->encode(view, &h->terms, a, &request);
+    hook_encode(&c, &request, by);
     memcpy(fields, h->fields, h->field_count * sizeof *fields);
     if (fields[0].name.len == 0) {
         fields[0] = (struct fetch_field){STR("Content-Type"), str_of(request.content_type)};

@@ -5,7 +5,8 @@
  * Source    Reference of MTA Hooks, sections 2.2 and 2.13 (Q16, Q17, Q22).
  * Owns      A struct hook lives in its chain's arena.
  * Limits    A request's length is computed before it is sent, and said. Answers of response_max
- *           bytes; those over BIG_ANSWER_BYTES are parsed on a thread of their own.
+ *           bytes. Over BIG_BYTES (call.c) what is matched, written or parsed is dealt with on a
+ *           thread of its own: the loop has other sessions.
  * Errors    Those of fetch, and ERR_PROTOCOL for a status or an answer that is no good.
  */
 #pragma once

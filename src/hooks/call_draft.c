@@ -152,27 +152,32 @@ struct asking {
     struct fetch_target target;
     struct str id;
     struct hook_call call;
-    bool is_due, is_too_large; /* by the registration entered last */
+    bool is_due;       /* by the filter, and by the registration entered last */
+    bool is_too_large; /* by that registration */
 };
 
 /* All of the body, for those who are shown what is in it. */
 static struct err load_body(struct asking *k, struct when by)
 {
     struct hook_bytes *body = &k->view.body;
-    struct buf all BUF_LOCAL = {0}, piece BUF_LOCAL = {0};
+    char *all = arena_array(k->call.a, (size_t)body->size + 1, 1);
+    struct buf piece BUF_LOCAL = {0};
+    size_t have = 0;
     struct str got;
 
-    while (all.len < body->size) {
-        struct err e = body->read(body->ctx, all.len, &piece, &got, by);
+    while (have < body->size) {
+        struct err e = body->read(body->ctx, have, &piece, &got, by);
 
         if (e.code || got.len == 0) {
             buf_put(k->call.why, STR("the message could not be read again"));
             return e.code ? e : err_of(ERR_CORRUPT);
         }
-        buf_put(&all, str_head(got, (size_t)(body->size - all.len)));
+        got = str_head(got, (size_t)body->size - have);
+        memcpy(all + have, got.ptr, got.len);
+        have += got.len;
         buf_clear(&piece);
     }
-    *body = (struct hook_bytes){.size = body->size, .whole = arena_dup(k->call.a, buf_str(&all))};
+    *body = (struct hook_bytes){.size = body->size, .whole = str_make(all, have)};
     return ERR_OK;
 }
 
@@ -219,19 +224,11 @@ static struct err enter(struct asking *k, struct str lost, struct when by)
     return e.code ? err_of(ERR_BUSY) : look_at_terms(k, by);
 }
 
-static void encode(void *arg)
-{
-    struct asking *k = arg;
-
-    k->hook->dialect->encode(&k->view, &k->terms, k->call.a, &k->request);
-}
-
-/* Parts in parts are written as deep as they are. */
-static void write_request(struct asking *k)
+static void write_request(struct asking *k, struct when by)
 {
     buf_done(&k->request.before);
     buf_done(&k->request.after);
-    on_big_stack(encode, k);
+    hook_encode(&k->call, &k->request, by);
 }
 
 static void write_fields(struct asking *k)
@@ -272,7 +269,7 @@ static struct err enter_again(struct asking *k, struct when by)
         return e;
     }
     if (!is_same_set(&before, &k->terms.properties)) {
-        write_request(k);
+        write_request(k, by);
     }
     write_fields(k);
     return ERR_OK;
@@ -328,7 +325,7 @@ static struct err ask(struct asking *k, struct hook_outcome *ret, struct when by
     struct fetch_answer answer = {0};
     struct err e;
 
-    write_request(k);
+    write_request(k, by);
     write_fields(k);
     e = send(k, &answer, by);
     if (e.code) {
@@ -348,6 +345,13 @@ static struct err ask(struct asking *k, struct hook_outcome *ret, struct when by
     return e;
 }
 
+static void match(void *arg)
+{
+    struct asking *k = arg;
+
+    k->is_due = draft_filter_matches(k->hook->filter, &k->view, k->call.a);
+}
+
 /* The filter first, which asks the scanner for nothing; then what was agreed with it. */
 static struct err is_asked(struct asking *k, struct when by)
 {
@@ -357,10 +361,13 @@ static struct err is_asked(struct asking *k, struct when by)
     if (filter != NULL && may_load_body(&k->view) && draft_filter_wants_body(filter)) {
         e = load_body(k, by);
     }
-    if (e.code || (filter != NULL && !draft_filter_matches(filter, &k->view, k->call.a))) {
-        return e;
+    if (!e.code && filter != NULL) {
+        hook_work("filter of a hook", hook_bytes_at_hand(&k->view), match, k, by);
+        if (!k->is_due) {
+            return ERR_OK;
+        }
     }
-    return enter(k, STR_EMPTY, by);
+    return e.code ? e : enter(k, STR_EMPTY, by);
 }
 
 struct err hook_ask_draft(const struct hook *h, const struct hook_view *view, struct arena *a,

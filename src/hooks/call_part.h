@@ -16,6 +16,12 @@ struct hook_call {
     struct buf *why;
 };
 
+/* How much of the message a function of the view can look at. */
+uint64_t hook_bytes_at_hand(const struct hook_view *v);
+/* Foreign input is gone through with much stack, and away from the loop when it is large. */
+void hook_work(const char *what, uint64_t bytes, void (*fn)(void *), void *arg, struct when by);
+/* The view in the hook's dialect. */
+void hook_encode(const struct hook_call *c, struct hook_request *ret, struct when by);
 /* The request there, the message put in, and the answer back, whatever its status. */
 struct err hook_exchange(const struct hook_call *c, const struct hook_request *request,
                          struct fetch_answer *ret, struct when by);
