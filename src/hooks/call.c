@@ -9,6 +9,7 @@
 #include "hooks/insert.h"
 #include "runtime/fiber.h"
 #include "runtime/offload.h"
+#include "tls/tls.h"
 
 /* BIG_BYTES: what is more to be looked at, written or read is not done on the loop. */
 enum { PIECE_BYTES = 48 * 1024, BIG_BYTES = 64 * 1024 };
@@ -79,25 +80,75 @@ static void compile_fields(struct hook *h, struct arena *a)
     }
 }
 
-/* Files are read again after a reload: then they may be others of the same name. */
-static struct str pool_key(const struct hook_settings *s, const struct fetch_target *t,
-                           uint64_t snapshot, struct arena *a)
+/* By what was in the files: others of the same name are others, and the same are the same after a
+ * reload. */
+static struct str pool_key(const struct hook *h, struct arena *a)
 {
-    bool has_files = s->tls_ca.len > 0 || s->tls_certificate.len > 0;
+    const struct hook_settings *s = h->settings;
 
-    return arena_printf(
-        a, "%.*s %u %lld %.*s %.*s %.*s %d %llu", STR_ARG(t->origin), s->connections,
-        (long long)s->idle_ms, STR_ARG(s->tls_ca), STR_ARG(s->tls_certificate), STR_ARG(s->tls_key),
-        s->tls_allow_invalid_certs, has_files ? (unsigned long long)snapshot : 0ULL);
+    return arena_printf(a, "%.*s %u %lld %d %.*s", STR_ARG(h->target.origin), s->connections,
+                        (long long)s->idle_ms, s->tls_allow_invalid_certs,
+                        STR_ARG(h->trust != NULL ? tls_trust_digest(h->trust) : STR_EMPTY));
+}
+
+static bool is_same_trust(const struct hook_settings *a, const struct hook_settings *b)
+{
+    return str_eq(a->tls_ca, b->tls_ca) && str_eq(a->tls_certificate, b->tls_certificate) &&
+           str_eq(a->tls_key, b->tls_key);
+}
+
+static bool share_trust(struct hook *h, const struct hook_trusts *trusts)
+{
+    for (const struct hook *k = trusts->latest; k != NULL; k = k->has_too) {
+        if (is_same_trust(h->settings, k->settings)) {
+            h->trust = tls_trust_keep(k->trust);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool wrong_file(const struct hook *h, const struct config *cfg, const char *key,
+                       const struct buf *why, struct faults *faults)
+{
+    struct position at;
+
+    (void)config_where(cfg, h->settings, key, &at);
+    fault_error(faults, at, "hooks.%.*s: %s: %.*s", STR_ARG(h->settings->name), key,
+                STR_ARG(buf_str(why)));
+    return false;
+}
+
+static bool load_trust(struct hook *h, const struct config *cfg, struct hook_trusts *trusts,
+                       struct faults *faults)
+{
+    const struct hook_settings *s = h->settings;
+    struct buf why BUF_LOCAL = {0};
+
+    if (share_trust(h, trusts)) {
+        return true;
+    }
+    if (tls_trust_load(s->tls_ca, &h->trust, &why).code != OK) {
+        return wrong_file(h, cfg, "tls.ca", &why, faults);
+    }
+    if (s->tls_certificate.len > 0 &&
+        tls_trust_identify(h->trust, s->tls_certificate, s->tls_key, &why).code != OK) {
+        bool is_key = str_starts(buf_str(&why), STR("key file"));
+
+        return wrong_file(h, cfg, is_key ? "tls.key" : "tls.certificate", &why, faults);
+    }
+    h->has_too = trusts->latest;
+    trusts->latest = h;
+    return true;
 }
 
 void *hook_compile(const struct hook_settings *s, const struct chain_source *source,
-                   struct position at, struct arena *a, struct faults *faults)
+                   struct hook_trusts *trusts, struct arena *a, struct faults *faults)
 {
     struct hook *h = ARENA_NEW(a, struct hook);
     struct buf why BUF_LOCAL = {0};
 
-    (void)at, (void)faults; /* the table's check has told what is wrong */
+    /* All but what is in files the table's check has told. */
     h->settings = s;
     h->dialect = hook_dialect_of(s->dialect);
     h->terms.stages = filter_stages(&s->stages);
@@ -108,14 +159,17 @@ void *hook_compile(const struct hook_settings *s, const struct chain_source *sou
     if (fetch_target_parse(s->url, a, &h->target, &why).code != OK) {
         return h;
     }
+    if (h->target.is_tls && !load_trust(h, source->config, trusts, faults)) {
+        return h;
+    }
     compile_fields(h, a);
-    h->pool_key = pool_key(s, &h->target, config_number(source->config), a);
+    h->pool_key = pool_key(h, a);
     h->pool = (struct fetch_pool_options){.connections_max = s->connections,
                                           .idle_ms = s->idle_ms,
-                                          .ca_file = s->tls_ca,
-                                          .certificate = s->tls_certificate,
-                                          .key = s->tls_key,
                                           .allow_invalid_certs = s->tls_allow_invalid_certs};
+    if (h->trust != NULL) {
+        h->pool.trust = (struct fetch_trust){tls_trust_give, h->trust};
+    }
     if (h->dialect->is_registered) {
         hook_compile_draft(h, source, a);
     }
@@ -166,11 +220,21 @@ static void attach(void *filter, const struct filter_world *world)
         struct registry *r;
 
         o.pool = h->pool;
+        o.trust = h->trust;
         r = registries_take(world->registries, &o);
+        registry_drop(h->registry);
         if (r != h->registry) { /* a chain in use may be attached again, to the same */
             h->registry = r;
         }
     }
+}
+
+static void drop(void *filter)
+{
+    struct hook *h = filter;
+
+    registry_drop(h->registry);
+    tls_trust_drop(h->trust);
 }
 
 /* ---- the body of a request ---- */
@@ -386,8 +450,8 @@ struct err hook_exchange(const struct hook_call *c, const struct hook_request *r
     struct fetch_pool *pool;
     struct err e;
 
-    held = engine_pool_take(h->world->engine, h->settings->name, h->pool_key, &h->pool, &pool,
-                            c->why, by);
+    held = engine_pool_take(h->world->engine, h->settings->name, h->pool_key, &h->pool, h->trust,
+                            &pool, c->why, by);
     if (held == NULL) {
         return err_of(ERR_CONFIG);
     }
@@ -459,5 +523,10 @@ static void nothing(const void *filter, void *session)
     (void)filter, (void)session;
 }
 
-const struct filter_kind hook_kind = {
-    .name = "hook", .attach = attach, .begin = begin, .ask = ask, .reset = nothing, .end = nothing};
+const struct filter_kind hook_kind = {.name = "hook",
+                                      .attach = attach,
+                                      .drop = drop,
+                                      .begin = begin,
+                                      .ask = ask,
+                                      .reset = nothing,
+                                      .end = nothing};

@@ -3,7 +3,9 @@
  * piece, and the answer comes back.
  *
  * Source    Reference of MTA Hooks, sections 2.2 and 2.13 (Q16, Q17, Q22).
- * Owns      A struct hook lives in its chain's arena.
+ * Owns      A struct hook lives in its chain's arena, and keeps what it trusts and its registry
+ *           until the chain is dropped. The files of tls.* are read when it is compiled and never
+ *           again: what the loops do reads none.
  * Limits    A request's length is computed before it is sent, and said. Answers of response_max
  *           bytes. Over BIG_BYTES (call.c) what is matched, written or parsed is dealt with on a
  *           thread of its own: the loop has other sessions.
@@ -15,6 +17,13 @@
 #include "hooks/registry.h"
 #include "http/fetch.h"
 
+struct tls_trust;
+
+/* Those that the hooks of one configuration have loaded so far: the newest, to be shared. */
+struct hook_trusts {
+    const struct hook *latest;
+};
+
 struct hook {
     const struct hook_settings *settings;
     const struct hook_dialect *dialect;
@@ -25,6 +34,8 @@ struct hook {
     size_t response_max;
     struct fetch_pool_options pool;
     struct str pool_key;
+    struct tls_trust *trust;    /* NULL: it is not asked over TLS */
+    const struct hook *has_too; /* another of the configuration with a trust */
     const struct filter_world *world;
 
     /* Of the draft dialects. */

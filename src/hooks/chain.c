@@ -9,6 +9,7 @@ struct loading {
     struct chain *chain;
     const struct chain_source *source;
     struct faults *faults;
+    struct hook_trusts trusts;
 };
 
 /* Where a place inside an expression is in the file. */
@@ -81,7 +82,7 @@ static void add_hook(struct loading *l, const struct config_object *o)
     *item = (struct chain_item){
         .name = o->name,
         .kind = &hook_kind,
-        .filter = hook_compile(s, l->source, o->at, &l->chain->arena, l->faults),
+        .filter = hook_compile(s, l->source, &l->trusts, &l->chain->arena, l->faults),
         .dialect = hook_dialect_of(s->dialect),
         .stages = filter_stages(&s->stages),
         .enable = compile_enable(l, o->name, &s->enable),
@@ -184,6 +185,11 @@ void chain_drop(struct chain *c)
 {
     if (c == NULL || atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) > 1) {
         return;
+    }
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->items[i].kind->drop != NULL) {
+            c->items[i].kind->drop(c->items[i].filter);
+        }
     }
     patterns_done(&c->patterns);
     arena_done(&c->arena);

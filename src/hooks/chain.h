@@ -72,9 +72,10 @@ static inline bool chain_asks(const struct chain *c, enum hook_stage s)
     return c != NULL && (c->stages >> s & 1) != 0;
 }
 
-/* What compiled filters of each kind come from: hook.c, milter.c. NULL: told in *faults. */
+/* call.c: what a filter over HTTP comes from. Errors are in *faults, and it is not to be asked. */
+struct hook_trusts;
 void *hook_compile(const struct hook_settings *s, const struct chain_source *source,
-                   struct position at, struct arena *a, struct faults *faults);
+                   struct hook_trusts *trusts, struct arena *a, struct faults *faults);
 
 const struct hook_dialect *hook_dialect_of(enum hook_dialect_name name);
 

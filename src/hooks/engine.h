@@ -50,13 +50,17 @@ void engine_free(struct engine *e);
 /* All filters there have been, for metrics. */
 void engine_each(const struct engine *e, void (*fn)(void *ctx, const struct filter_state *s),
                  void *ctx);
+/* Registrations kept of all configurations, on home: for tests. */
+unsigned engine_registrations(const struct engine *e);
 /* The connections of this loop to where `options` leads, kept under `key`, which says all that is
- * in the options; in use until engine_pool_give. NULL: *why says what is wrong with the files. For
- * call.c. */
+ * in the options; in use until engine_pool_give. What they trust, `trust` (may be NULL), is kept as
+ * long. NULL: *why says why there are none. For call.c. */
+struct tls_trust;
 struct engine_pool;
 struct engine_pool *engine_pool_take(struct engine *e, struct str name, struct str key,
                                      const struct fetch_pool_options *options,
-                                     struct fetch_pool **ret, struct buf *why, struct when by);
+                                     struct tls_trust *trust, struct fetch_pool **ret,
+                                     struct buf *why, struct when by);
 void engine_pool_give(struct engine_pool *p);
 
 struct talk;

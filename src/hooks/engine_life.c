@@ -5,10 +5,12 @@
 #include "hooks/events.h"
 #include "hooks/registry.h"
 #include "runtime/log.h"
+#include "tls/tls.h"
 
 struct engine_pool {
     struct engine_pool *next;
     struct fetch_pool *pool;
+    struct tls_trust *trust;
     struct str name, key;
     struct arena arena;
     uint32_t users;
@@ -101,6 +103,11 @@ void engine_home_stop(struct engine *e, struct when by)
     registries_stop(e->world.registries, by);
 }
 
+unsigned engine_registrations(const struct engine *e)
+{
+    return registries_count(e->world.registries);
+}
+
 void engine_each(const struct engine *e, void (*fn)(void *ctx, const struct filter_state *s),
                  void *ctx)
 {
@@ -124,6 +131,7 @@ static struct engine_loop *here(struct engine *e)
 static void pool_free(struct engine_pool *p, struct when by)
 {
     fetch_pool_free(p->pool, by);
+    tls_trust_drop(p->trust);
     arena_done(&p->arena);
     mem_free(p);
 }
@@ -158,7 +166,8 @@ static struct engine_pool *find(const struct engine_loop *l, struct str name, st
 
 struct engine_pool *engine_pool_take(struct engine *e, struct str name, struct str key,
                                      const struct fetch_pool_options *options,
-                                     struct fetch_pool **ret, struct buf *why, struct when by)
+                                     struct tls_trust *trust, struct fetch_pool **ret,
+                                     struct buf *why, struct when by)
 {
     struct engine_loop *l = here(e);
     struct engine_pool *p = find(l, name, key);
@@ -169,6 +178,7 @@ struct engine_pool *engine_pool_take(struct engine *e, struct str name, struct s
             mem_free(p);
             return NULL;
         }
+        p->trust = trust != NULL ? tls_trust_keep(trust) : NULL;
         p->name = arena_dup(&p->arena, name);
         p->key = arena_dup(&p->arena, key);
         p->next = l->pools;

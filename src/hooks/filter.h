@@ -26,6 +26,8 @@ struct filter_kind {
     const char *name; /* "hook", "milter" */
     /* Once, before anything else, on the home loop; NULL: there is nothing to do. */
     void (*attach)(void *filter, const struct filter_world *world);
+    /* Last of all, on any thread; NULL: there is nothing to do. */
+    void (*drop)(void *filter);
     /* For one session; may not suspend. NULL is a good value. `filter`: as compiled. */
     void *(*begin)(const void *filter, const struct hook_view *view);
     struct err (*ask)(const void *filter, void *session, const struct hook_view *view,

@@ -5,6 +5,7 @@
 #include "hooks/registry_part.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
+#include "tls/tls.h"
 
 int64_t registry_renewal_ms(struct date now, struct date expires, uint64_t chance)
 {
@@ -15,6 +16,41 @@ int64_t registry_renewal_ms(struct date now, struct date expires, uint64_t chanc
         ms -= (int64_t)(chance % (uint64_t)jitter);
     }
     return ms > 0 ? ms : 0;
+}
+
+#define REGISTRY_OF(k) CONTAINER_OF(k, struct registry, link)
+
+/* ---- its memory ---- */
+
+void registry_drop(struct registry *r)
+{
+    if (r == NULL || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) > 1) {
+        return;
+    }
+    must(r->pool == NULL);
+    must(list_is_empty(&r->waiting));
+    tls_trust_drop(r->o.trust);
+    buf_done(&r->why);
+    arena_done(&r->held);
+    arena_done(&r->arena);
+    mem_free(r);
+}
+
+/* One that has ended is not taken any more, so nobody joins those who keep it. */
+static void forget_ended(struct registries *all)
+{
+    struct link *k = list_first(&all->all), *next;
+
+    for (; k != NULL; k = next) {
+        struct registry *r = REGISTRY_OF(k);
+
+        next = list_next(&all->all, k);
+        if (r->is_done && r->pool == NULL &&
+            atomic_load_explicit(&r->refs, memory_order_acquire) == 1) {
+            list_remove(&r->link);
+            registry_drop(r);
+        }
+    }
 }
 
 /* ---- the fiber ---- */
@@ -187,6 +223,7 @@ static struct err linger(struct registry *r)
 static void run(void *arg)
 {
     struct registry *r = arg;
+    struct registries *all = r->all;
     struct err e = fetch_pool_new(&r->o.pool, &r->pool, &r->why);
 
     if (e.code) {
@@ -202,13 +239,12 @@ static void run(void *arg)
     } while (!e.code && !r->is_retired);
     r->is_done = true; /* nobody takes it any more */
     if (!e.code) {
-        struct fetch_pool *pool = r->pool;
-
         give_back(r);
+        fetch_pool_free(r->pool, WHEN_NEVER);
         r->pool = NULL;
-        fetch_pool_free(pool, WHEN_NEVER);
     }
     end(r);
+    forget_ended(all); /* perhaps this one */
 }
 
 static void farewell(void *arg)
@@ -231,8 +267,6 @@ struct registries *registries_new(struct loop *home, registry_told_fn *told, voi
     return all;
 }
 
-#define REGISTRY_OF(k) CONTAINER_OF(k, struct registry, link)
-
 void registries_begin(struct registries *all)
 {
     LIST_EACH (&all->all, k) {
@@ -250,6 +284,17 @@ void registries_end(struct registries *all)
             signal_raise(&r->changed);
         }
     }
+    forget_ended(all);
+}
+
+unsigned registries_count(const struct registries *all)
+{
+    unsigned count = 0;
+
+    LIST_EACH (&all->all, k) {
+        count++;
+    }
+    return count;
 }
 
 static struct str_set copy_set(const struct str_set *set, struct arena *a)
@@ -268,6 +313,7 @@ static void copy_options(struct registry *r, const struct registry_options *o)
     struct fetch_field *fields = arena_array(a, o->field_count, sizeof(*fields));
 
     r->o = *o;
+    r->o.trust = o->trust != NULL ? tls_trust_keep(o->trust) : NULL;
     r->o.name = arena_dup(a, o->name);
     r->o.key = arena_dup(a, o->key);
     r->o.url = arena_dup(a, o->url);
@@ -304,12 +350,14 @@ struct registry *registries_take(struct registries *all, const struct registry_o
         if (str_eq(r->o.key, o->key) && !r->is_done) {
             r->is_marked = true;
             r->is_retired = false;
+            atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
             signal_raise(&r->changed);
             return r;
         }
     }
     r = MEM_NEW(struct registry);
     r->all = all;
+    atomic_init(&r->refs, 2); /* ours, and the caller's */
     r->is_marked = true;
     r->is_starting = true;
     copy_options(r, o);
@@ -357,11 +405,7 @@ void registries_free(struct registries *all)
         struct registry *r = REGISTRY_OF(k);
 
         must(r->pool == NULL);
-        must(list_is_empty(&r->waiting));
-        buf_done(&r->why);
-        arena_done(&r->held);
-        arena_done(&r->arena);
-        mem_free(r);
+        registry_drop(r);
     }
     mem_free(all);
 }

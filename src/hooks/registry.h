@@ -5,7 +5,8 @@
  * Source    draft-degennaro-mta-hooks-01 sections 3, 4 and 7.5; state machine below.
  * Threads   All of it lives on the home loop, where each registry has one fiber; registry_enter is
  *           for any loop and goes there by post and back.
- * Owns      A registry belongs to its registries until registries_free; a chain may keep it.
+ * Owns      A registry is kept by its registries, until it has ended and nobody else keeps it, and
+ *           by each registries_take until registry_drop.
  * Errors    registry_enter: ERR_BUSY: there is no registration that could be used, *why says why;
  *           ERR_TIMEOUT, ERR_CANCELLED.
  *
@@ -24,6 +25,7 @@
 #include "http/fetch.h"
 
 struct loop;
+struct tls_trust;
 struct registries;
 struct registry;
 
@@ -37,7 +39,7 @@ enum {
     REGISTRY_END_MS = 5000 /* for giving back at the end */
 };
 
-/* All is copied. */
+/* All is copied; what its connections trust is kept. */
 struct registry_options {
     struct str name; /* the hook's, for events */
     struct str key;  /* says all that is in here: equal keys are one registration */
@@ -47,6 +49,7 @@ struct registry_options {
     const struct fetch_field *fields; /* of each request; the credentials among them */
     size_t field_count;
     struct fetch_pool_options pool;
+    struct tls_trust *trust; /* that of `pool`; NULL: none */
     int64_t timeout_ms;
 };
 
@@ -68,7 +71,9 @@ struct registries *registries_new(struct loop *home, registry_told_fn *told, voi
 /* Around the registries_take of one configuration: those it does not have are retired. Home. */
 void registries_begin(struct registries *all);
 struct registry *registries_take(struct registries *all, const struct registry_options *o);
+void registry_drop(struct registry *r); /* any thread; NULL is harmless */
 void registries_end(struct registries *all);
+unsigned registries_count(const struct registries *all); /* for tests: those kept */
 /* Gives all back. On home, when nobody asks any more. */
 void registries_stop(struct registries *all, struct when by);
 void registries_free(struct registries *all);

@@ -8,9 +8,12 @@
 #include "hooks/registry.h"
 #include "runtime/loop.h"
 
+#include <stdatomic.h>
+
 struct registry {
     struct link link;
     struct registries *all;
+    atomic_uint refs;
     struct arena arena; /* of the options */
     struct registry_options o;
     struct fetch_target target;

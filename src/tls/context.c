@@ -14,13 +14,18 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
 struct tls_trust {
+    atomic_uint refs;
     X509_STORE *store;
+    SSL_CTX *identity; /* holds certificate, chain and key; NULL: we show nothing */
+    char digest[2 * EVP_MAX_MD_SIZE + 1];
 };
 
 struct str tls_openssl_says(char *at, size_t size)
@@ -112,13 +117,12 @@ struct load {
     struct err e;
 };
 
-static void load_server(void *arg)
+/* NULL: l->e says so. */
+static SSL_CTX *load_pair(struct load *l, const SSL_METHOD *method)
 {
-    static const unsigned char id[] = "postyard";
-    struct load *l = arg;
     struct arena a ARENA_LOCAL = {0};
     const char *certificate = arena_z(&a, l->certificate), *key = arena_z(&a, l->key);
-    SSL_CTX *ctx = context_new(TLS_server_method(), "DEFAULT:@SECLEVEL=1");
+    SSL_CTX *ctx = context_new(method, "DEFAULT:@SECLEVEL=1");
 
     ERR_clear_error();
     if (access(certificate, R_OK) != 0) {
@@ -131,6 +135,18 @@ static void load_server(void *arg)
     }
     if (l->e.code != OK) {
         SSL_CTX_free(ctx);
+        return NULL;
+    }
+    return ctx;
+}
+
+static void load_server(void *arg)
+{
+    static const unsigned char id[] = "postyard";
+    struct load *l = arg;
+    SSL_CTX *ctx = load_pair(l, TLS_server_method());
+
+    if (ctx == NULL) {
         return;
     }
     SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
@@ -193,6 +209,66 @@ void tls_server_drop(struct tls_server *s)
     mem_free(s);
 }
 
+/* Digests of what was read, not of files: the order of a bundle counts, its comments do not. A key
+ * is known by its certificate. */
+static void add_certificate(EVP_MD_CTX *all, const X509 *certificate)
+{
+    unsigned char one[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+
+    must(X509_digest(certificate, EVP_sha256(), one, &len) == 1);
+    must(EVP_DigestUpdate(all, one, len) == 1);
+}
+
+static void add_revocations(EVP_MD_CTX *all, const X509_CRL *list)
+{
+    unsigned char one[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+
+    must(X509_CRL_digest(list, EVP_sha256(), one, &len) == 1);
+    must(EVP_DigestUpdate(all, one, len) == 1);
+}
+
+static void add_identity(EVP_MD_CTX *all, SSL_CTX *identity)
+{
+    STACK_OF(X509) *chain = NULL;
+
+    must(EVP_DigestUpdate(all, "we", 2) == 1);
+    add_certificate(all, SSL_CTX_get0_certificate(identity));
+    must(SSL_CTX_get0_chain_certs(identity, &chain) == 1);
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        add_certificate(all, sk_X509_value(chain, i));
+    }
+}
+
+static void make_digest(struct tls_trust *t)
+{
+    const STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(t->store);
+    unsigned char out[EVP_MAX_MD_SIZE];
+    EVP_MD_CTX *all = EVP_MD_CTX_new();
+    unsigned len = 0;
+
+    must(all != NULL);
+    must(EVP_DigestInit_ex(all, EVP_sha256(), NULL) == 1);
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
+        const X509_OBJECT *o = sk_X509_OBJECT_value(objects, i);
+
+        if (X509_OBJECT_get_type(o) == X509_LU_X509) {
+            add_certificate(all, X509_OBJECT_get0_X509(o));
+        } else if (X509_OBJECT_get_type(o) == X509_LU_CRL) {
+            add_revocations(all, X509_OBJECT_get0_X509_CRL(o));
+        }
+    }
+    if (t->identity != NULL) {
+        add_identity(all, t->identity);
+    }
+    must(EVP_DigestFinal_ex(all, out, &len) == 1);
+    EVP_MD_CTX_free(all);
+    for (unsigned i = 0; i < len; i++) {
+        (void)snprintf(t->digest + (size_t)2 * i, 3, "%02x", out[i]);
+    }
+}
+
 static void load_trust(void *arg)
 {
     struct load *l = arg;
@@ -200,6 +276,7 @@ static void load_trust(void *arg)
     const char *path = arena_z(&a, l->certificate);
     struct tls_trust *t = MEM_NEW(struct tls_trust);
 
+    atomic_init(&t->refs, 1);
     ERR_clear_error();
     t->store = X509_STORE_new();
     must(t->store != NULL);
@@ -210,7 +287,18 @@ static void load_trust(void *arg)
         return;
     }
     ERR_clear_error(); /* a system without a bundle loads, and then trusts nobody */
+    make_digest(t);
     l->trust = t;
+}
+
+static void load_identity(void *arg)
+{
+    struct load *l = arg;
+
+    l->trust->identity = load_pair(l, TLS_client_method());
+    if (l->trust->identity != NULL) {
+        make_digest(l->trust);
+    }
 }
 
 struct err tls_trust_load(struct str file, struct tls_trust **ret, struct buf *why)
@@ -224,12 +312,47 @@ struct err tls_trust_load(struct str file, struct tls_trust **ret, struct buf *w
     return l.e;
 }
 
+struct err tls_trust_identify(struct tls_trust *t, struct str certificate, struct str key,
+                              struct buf *why)
+{
+    struct load l = {.certificate = certificate, .key = key, .trust = t, .why = why};
+
+    must(t->identity == NULL);
+    on_big_stack(load_identity, &l);
+    return l.e;
+}
+
+struct tls_trust *tls_trust_keep(struct tls_trust *t)
+{
+    atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+
 void tls_trust_drop(struct tls_trust *t)
 {
-    if (t != NULL) {
+    if (t != NULL && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1) {
         X509_STORE_free(t->store);
+        SSL_CTX_free(t->identity);
         mem_free(t);
     }
+}
+
+struct str tls_trust_digest(const struct tls_trust *t)
+{
+    return str_of(t->digest);
+}
+
+/* What the identity was read with is as good for another context: it was looked at then. */
+static void give_identity(SSL_CTX *from, SSL_CTX *to)
+{
+    STACK_OF(X509) *chain = NULL;
+    int level = SSL_CTX_get_security_level(to);
+
+    must(SSL_CTX_get0_chain_certs(from, &chain) == 1);
+    SSL_CTX_set_security_level(to, SSL_CTX_get_security_level(from));
+    must(SSL_CTX_use_cert_and_key(to, SSL_CTX_get0_certificate(from), SSL_CTX_get0_privatekey(from),
+                                  chain, 1) == 1);
+    SSL_CTX_set_security_level(to, level);
 }
 
 void tls_trust_give(void *trust, void *ssl_ctx)
@@ -237,6 +360,9 @@ void tls_trust_give(void *trust, void *ssl_ctx)
     const struct tls_trust *t = trust;
 
     SSL_CTX_set1_cert_store(ssl_ctx, t->store);
+    if (t->identity != NULL) {
+        give_identity(t->identity, ssl_ctx);
+    }
     SSL_CTX_set_mode(ssl_ctx, SSL_MODE_RELEASE_BUFFERS);
 }
 

@@ -57,9 +57,18 @@ void tls_server_drop(struct tls_server *s); /* NULL is harmless */
 /* The authorities certificates are judged by: a PEM bundle, or the system's when `file` is empty.
  * Takes tens of milliseconds: load once and share. */
 struct err tls_trust_load(struct str file, struct tls_trust **ret, struct buf *why);
-void tls_trust_drop(struct tls_trust *t);
-/* Another library's SSL_CTX judges by these authorities too (`trust` is a struct tls_trust), and
- * keeps no buffers while it waits: for http/, which is a neighbour. It holds its own reference. */
+/* And what is shown to a server that asks who we are: certificate chain and key, PEM, with errors
+ * as those of tls_server_load. For tls_trust_give, and before the trust is shared. */
+struct err tls_trust_identify(struct tls_trust *t, struct str certificate, struct str key,
+                              struct buf *why);
+struct tls_trust *tls_trust_keep(struct tls_trust *t);
+void tls_trust_drop(struct tls_trust *t); /* NULL is harmless */
+/* Says all that was loaded: trusts of the same authorities and the same certificate have the same,
+ * whatever their files are called. Lives as long as the trust. */
+struct str tls_trust_digest(const struct tls_trust *t);
+/* Another library's SSL_CTX judges by these authorities too (`trust` is a struct tls_trust), shows
+ * our certificate, and keeps no buffers while it waits: for http/, which is a neighbour. It holds
+ * its own reference. */
 void tls_trust_give(void *trust, void *ssl_ctx);
 
 /* Encrypts with whoever answers; certificates are not looked at. */

@@ -85,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         scanner = self.server.scanner
         data = self.rfile.read(int(self.headers["Content-Length"]))
+        if shown := self.connection.getpeercert():
+            scanner.shown.add(dict(pair for (pair,) in shown["subject"])["commonName"])
         if not self.is_known():
             return
         if self.path == "/register":
@@ -109,7 +111,8 @@ class Handler(BaseHTTPRequestHandler):
 class DraftScanner:
     format = "json"
 
-    def __init__(self, certificates, stages=("connect", "ehlo", "mail", "rcpt", "data")):
+    def __init__(self, certificates, stages=("connect", "ehlo", "mail", "rcpt", "data"),
+                 clients=None):
         self.stages, self.token, self.status = list(stages), TOKEN, "active"
         self.register_status, self.life_s, self.message_max = 201, None, None
         self.properties = ["/stage", "/action", "/timestamp", "/protocol", "/queue", "/server",
@@ -127,6 +130,10 @@ class DraftScanner:
         self.server.scanner = self
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates["host"], certificates["host_key"])
+        if clients:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(clients)
+        self.shown = set()  # common names of certificates shown to us
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
                                                  do_handshake_on_connect=False)
         self.ca = certificates["ca"]

@@ -3,6 +3,7 @@ cases (DR, SE)."""
 
 import json
 import re
+import shutil
 
 import pytest
 from draft_scanner import SILENCE, DraftScanner
@@ -422,15 +423,40 @@ def test_a_large_message_goes_there_in_pieces_and_comes_back(yard, scanner):
 
 
 def test_a_reload_brings_another_scanner(yard, scanner, another):
-    """3.8: who names files (here its authority) is registered anew, as they may be others now."""
+    """3.8: whose files (here its authority) hold what they held keeps its registration."""
     registered(yard, scanner)
     yard.configure({"hooks": [scanner.hook("data"), another.hook("data", name="second")]})
     assert yard.with_config("reload").returncode == 0
     yard.wait("hook_registered", name="second")
-    yard.wait("hook_registered", name="scan", text="r-2")
     sends(yard)
-    assert scanner.asked("data")[0].headers["X-MTA-Hooks-Registration"] == "r-2"
-    assert len(another.asked("data")) == 1
+    assert scanner.asked("data")[0].headers["X-MTA-Hooks-Registration"] == "r-1"
+    assert len(another.asked("data")) == 1 and len(scanner.offers) == 1
+
+
+def test_a_client_certificate_that_was_replaced_registers_anew(yard, certificates, tmp_path):
+    """3.8, and finding it bad is no end of what there was: the reload is refused, with the line."""
+    pair = {"certificate": tmp_path / "c.pem", "key": tmp_path / "c.key"}
+
+    def shows(name):
+        shutil.copy(certificates[name], pair["certificate"])
+        shutil.copy(certificates[f"{name}_key"], pair["key"])
+
+    shows("mx")
+    with DraftScanner(certificates, clients=certificates["ca"]) as scanner:
+        registered(yard, scanner, scanner.hook("data", tls={
+            "ca": str(scanner.ca)} | {word: str(path) for word, path in pair.items()}))
+        assert yard.with_config("reload").returncode == 0
+        sends(yard)
+        assert len(scanner.offers) == 1 and scanner.shown == {"mx.example.org"}
+        pair["certificate"].write_text("nothing")
+        refused = yard.with_config("reload")
+        assert refused.returncode != 0
+        assert "hooks.scan: tls.certificate: certificate file" in refused.stdout + refused.stderr
+        shows("host")
+        assert yard.with_config("reload").returncode == 0
+        yard.wait("hook_registered", text="r-2")
+        sends(yard)
+        assert scanner.shown == {"mx.example.org", "host.example"}
 
 
 # ---- other formats and revisions ----

@@ -1,5 +1,6 @@
 /* Hooks as a configuration has them, asked in a simulated world: what is done where, and what is
  * sent. */
+#include "../tls/certificates.h"
 #include "../unit.h"
 #include "base/check.h"
 #include "base/mem.h"
@@ -13,6 +14,8 @@
 #include "runtime/world.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 /* ---- what is not done on the loop ---- */
 
@@ -211,7 +214,7 @@ static const struct {
     size_t field_bytes, body_bytes;
     bool is_read;
     const char *away;
-} rows[] = {
+} sizes[] = {
     {"a small message", "url: 'http://127.0.0.1/'", 20, 1000, true, ""},
     {"a small message taken apart", DRAFT, 20, 1000, true, ""},
     {"a large body is sent as it is read", "url: 'http://127.0.0.1/'", 20, 200000, true, ""},
@@ -224,29 +227,201 @@ static const struct {
 static void what_is_large_is_not_worked_on_by_the_loop(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         char text[1000];
-        struct trial t = {.field_bytes = rows[i].field_bytes,
-                          .body_bytes = rows[i].body_bytes,
-                          .is_read = rows[i].is_read};
+        struct trial t = {.field_bytes = sizes[i].field_bytes,
+                          .body_bytes = sizes[i].body_bytes,
+                          .is_read = sizes[i].is_read};
 
-        snprintf(text, sizeof text, "hooks: [{name: scan, stages: [data], %s}]\n", rows[i].hook);
+        snprintf(text, sizeof text, "hooks: [{name: scan, stages: [data], %s}]\n", sizes[i].hook);
         scanner.calls = 0;
         scanner.sent = scanner.announced = 0;
         t.chain = load(text);
         in_a_world(&t, run);
-        if (strcmp(away.names, rows[i].away) != 0) {
-            print_error("%s: away from the loop: %s\n", rows[i].name, away.names);
+        if (strcmp(away.names, sizes[i].away) != 0) {
+            print_error("%s: away from the loop: %s\n", sizes[i].name, away.names);
         }
-        assert_string_equal(away.names, rows[i].away);
+        assert_string_equal(away.names, sizes[i].away);
     }
+}
+
+/* ---- a reload ---- */
+
+static char folder[] = "/tmp/call_test.XXXXXX";
+
+static void write_file(const char *name, const char *text)
+{
+    char path[100];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    f = fopen(path, "we");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void write_files(const char *ca)
+{
+    write_file("ca.pem", ca);
+    write_file("c.pem", server_pem);
+    write_file("k.pem", server_key);
+}
+
+static struct config *parse(const char *more, uint64_t number, struct faults *faults)
+{
+    struct config_options o = {.tables = tables, .table_count = COUNT_OF(tables), .number = number};
+    char text[1000];
+
+    snprintf(text, sizeof text,
+             "hooks:\n- name: scan\n  stages: [data]\n  dialect: draft-01\n"
+             "  url: 'https://192.0.2.9/reg'\n  discover: false\n"
+             "  properties: [/stage, /action, /message, /rawMessage]\n"
+             "  tls:\n    ca: %s/ca.pem\n    certificate: %s/c.pem\n    key: %s/k.pem\n%s",
+             folder, folder, folder, more);
+    return config_parse(&o, STR("f"), str_of(text), faults);
+}
+
+static struct chain *load_tls(const char *more, uint64_t number)
+{
+    struct faults faults = {0};
+    struct config *cfg = parse(more, number, &faults);
+    struct chain_source source = {.config = cfg, .hostname = STR("mx.example")};
+    struct chain *ret;
+
+    assert_non_null(cfg);
+    assert_true(chain_load(&source, &faults, &ret));
+    config_give(cfg);
+    faults_done(&faults);
+    return ret;
+}
+
+/* What comes of each configuration in turn. */
+struct reloads {
+    struct trial t; /* first: in_a_world */
+    struct chain *chains[6];
+    unsigned count;
+};
+
+static void reload(void *arg)
+{
+    struct reloads *r = arg;
+    struct loop *loop = loop_self();
+    struct engine_options o = {.home = loop, .loops = &loop, .loop_count = 1};
+
+    r->t.engine = engine_new(&o);
+    for (unsigned i = 0; i < r->count; i++) {
+        r->t.chain = r->chains[i];
+        engine_use(r->t.engine, r->t.chain);
+        if (i > 0) {
+            chain_drop(r->chains[i - 1]);
+        }
+        ask_once(&r->t);
+        (void)fiber_sleep(when_after(1000), WHEN_NEVER);
+    }
+    (void)fiber_sleep(when_after(180 * 1000), WHEN_NEVER); /* calls of older ones are over */
+    assert_int_equal(engine_registrations(r->t.engine), 1);
+    engine_home_stop(r->t.engine, WHEN_NEVER);
+    engine_loop_stop(r->t.engine, WHEN_NEVER);
+    chain_drop(r->chains[r->count - 1]);
+    engine_free(r->t.engine);
+}
+
+/* P11. */
+static void a_reload_registers_again_only_where_something_changed(void **state)
+{
+    struct reloads r = {.t = {.field_bytes = 10, .body_bytes = 10}, .count = 6};
+    char twice[3000];
+
+    (void)state;
+    scanner.registrations = 0;
+    write_files(authority_pem);
+    r.chains[0] = load_tls("", 1);
+    r.chains[1] = load_tls("", 2);
+    write_files(authority_pem); /* written again: the same is in them */
+    r.chains[2] = load_tls("  description: a word\n", 3);
+    snprintf(twice, sizeof twice, "%s%s", authority_pem, server_pem);
+    write_files(twice);
+    r.chains[3] = load_tls("", 4);
+    r.chains[4] = load_tls("", 5);
+    r.chains[5] = load_tls("  timeout: 20s\n", 6);
+    in_a_world(&r.t, reload);
+    assert_int_equal(scanner.registrations, 3);
+}
+
+static void a_file_that_is_no_good_is_told_with_its_line(void **state)
+{
+    static const struct {
+        const char *name, *text; /* NULL: it is not there */
+        unsigned line;
+        const char *says;
+    } rows[] = {
+        {"ca.pem", NULL, 9, "authorities"},
+        {"ca.pem", "nothing\n", 9, "authorities"},
+        {"c.pem", NULL, 10, "No such file"},
+        {"c.pem", "nothing\n", 10, "certificate file"},
+        {"k.pem", NULL, 11, "key file"},
+        {"k.pem", other_key, 11, "not the key of the certificate"},
+        {"k.pem", locked_key, 11, "pass phrase"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct faults faults = {0};
+        struct chain_source source = {.hostname = STR("mx.example")};
+        struct chain *chain = NULL;
+        const struct fault *last;
+        char path[100];
+
+        write_files(authority_pem);
+        if (rows[i].text != NULL) {
+            write_file(rows[i].name, rows[i].text);
+        } else {
+            snprintf(path, sizeof path, "%s/%s", folder, rows[i].name);
+            assert_int_equal(remove(path), 0);
+        }
+        source.config = parse("", 1, &faults);
+        assert_non_null(source.config);
+        assert_int_equal(faults.errors, 0);
+        assert_false(chain_load(&source, &faults, &chain));
+        assert_null(chain);
+        last = &faults.items[faults.count - 1];
+        assert_int_equal(last->level, FAULT_ERROR);
+        assert_int_equal(last->at.line, rows[i].line);
+        if (str_find_str(last->text, str_of(rows[i].says)) == STR_NONE) {
+            EXPECT_STR(last->text, rows[i].says);
+        }
+        config_give(source.config);
+        faults_done(&faults);
+    }
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) == NULL;
+}
+
+static int remove_folder(void **state)
+{
+    static const char *const names[] = {"ca.pem", "c.pem", "k.pem"};
+    char path[100];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        (void)remove(path);
+    }
+    return rmdir(folder);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_large_is_not_worked_on_by_the_loop),
+        cmocka_unit_test(a_reload_registers_again_only_where_something_changed),
+        cmocka_unit_test(a_file_that_is_no_good_is_told_with_its_line),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

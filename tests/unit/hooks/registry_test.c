@@ -118,11 +118,11 @@ static struct story {
     struct loop *home;
 } story;
 
-static struct registry *take(struct registries *all)
+static struct registry *take_of(struct registries *all, const char *key)
 {
     struct registry_options o = {
         .name = STR("scan"),
-        .key = STR("one"),
+        .key = str_of(key),
         .url = STR("https://192.0.2.9/reg"),
         .discovers = scanner.discovers,
         .offer = {.name = STR("mx"),
@@ -140,15 +140,23 @@ static struct registry *take(struct registries *all)
     return registries_take(all, &o);
 }
 
+static struct registry *take(struct registries *all)
+{
+    return take_of(all, "one");
+}
+
 static void home_main(void *arg)
 {
     struct registries *all = registries_new(loop_self(), NULL, NULL);
+    struct registry *r;
 
     (void)arg;
     began = clock_date();
     registries_begin(all);
-    story.tell(all, take(all));
+    r = take(all);
+    story.tell(all, r);
     registries_stop(all, WHEN_NEVER);
+    registry_drop(r);
     scanner.ended_at_s = seconds();
     registries_free(all);
 }
@@ -454,6 +462,7 @@ static void retired_story(struct registries *all, struct registry *r)
     EXPECT_ID(r, "r-1");
     registries_begin(all);
     assert_ptr_equal(take(all), r); /* it stays over a reload */
+    registry_drop(r);
     registries_end(all);
     rest(1000);
     EXPECT_ID(r, "r-1");
@@ -473,6 +482,45 @@ static void one_that_is_not_wanted_any_more_is_given_back(void **state)
     prepare();
     tell(retired_story);
     assert_int_equal(scanner.deletes, 1);
+}
+
+/* Of five configurations, each with a registration of its own, only the last is there. */
+static void forgotten_story(struct registries *all, struct registry *r)
+{
+    static const char *const keys[] = {"two", "three", "four", "five"};
+    struct registry *last = NULL, *longest = NULL;
+
+    EXPECT_ID(r, "r-1"); /* the one that the test itself keeps */
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        struct registry *next;
+
+        registries_begin(all);
+        next = take_of(all, keys[i]);
+        registries_end(all);
+        if (i == 1) {
+            longest = last; /* somebody still has that configuration */
+        } else {
+            registry_drop(last);
+        }
+        last = next;
+        rest(3 * 60 * 1000);
+        assert_int_equal(registries_count(all), i < 1 ? 2 : 3);
+    }
+    registry_drop(longest);
+    registries_begin(all);
+    assert_ptr_equal(take_of(all, "five"), last);
+    registries_end(all);
+    assert_int_equal(registries_count(all), 2);
+    registry_drop(last);
+    registry_drop(last);
+}
+
+static void one_that_nobody_keeps_is_forgotten(void **state)
+{
+    (void)state;
+    prepare();
+    tell(forgotten_story);
+    assert_int_equal(scanner.deletes, 5);
 }
 
 static void never_story(struct registries *all, struct registry *r)
@@ -568,6 +616,7 @@ int main(void)
         cmocka_unit_test(a_scanner_may_say_when),
         cmocka_unit_test(who_waits_waits_no_longer_than_its_time),
         cmocka_unit_test(one_that_is_not_wanted_any_more_is_given_back),
+        cmocka_unit_test(one_that_nobody_keeps_is_forgotten),
         cmocka_unit_test(only_what_was_had_is_given_back),
         cmocka_unit_test(a_scanner_that_does_not_answer_holds_no_end),
         cmocka_unit_test(any_loop_may_ask),
