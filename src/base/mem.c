@@ -31,8 +31,14 @@ static void *or_stop(void *pointer, size_t size)
  * pages, which are zero and better not touched. */
 void *mem_alloc(size_t size)
 {
-    return size <= SMALL_BYTES ? memset(mem_alloc_raw(size), 0, size)
-                               : or_stop(calloc(1, size), size);
+    void *p;
+
+    if (size > SMALL_BYTES) {
+        return or_stop(calloc(1, size), size);
+    }
+    p = mem_alloc_raw(size);
+    memset(p, 0, size);
+    return p;
 }
 
 void *mem_alloc_raw(size_t size)

@@ -89,7 +89,10 @@ class Yard:
                 self.shim_log = "/dev/null"
             env |= {"LD_PRELOAD": self.shim, "SHIM_STORE": self.store, "SHIM_LOG": self.shim_log,
                     "SHIM_CONTROL": os.path.join(self.folder, "control")}
-        with open(self.log, "ab") as log:
+        with open(self.log, "ab+") as log:
+            if log.tell() > 0:
+                log.seek(-1, os.SEEK_END)
+                log.write(b"" if log.read() == b"\n" else b"\n")  # a kill cut its last line off
             log.write(json.dumps({"event": "start", "number": self.starts}).encode() + b"\n")
             self.server = subprocess.Popen([self.postyard, "serve", "-c", self.config], env=env,
                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -128,12 +131,21 @@ class Yard:
             return None
 
     def events(self):
+        """A line that a kill cut off is none; any other that cannot be read is not-json."""
+        unread = None
         with open(self.log, "rb") as f:
             for line in f:
                 try:
-                    yield json.loads(line)
+                    e = json.loads(line)
                 except ValueError:
-                    yield {"event": "not-json", "text": line.decode(errors="replace")}
+                    e = {"event": "not-json", "text": line.decode(errors="replace")}
+                if unread and e["event"] != "start":
+                    yield unread
+                unread = e if e["event"] == "not-json" else None
+                if not unread:
+                    yield e
+        if unread:
+            yield unread
 
     def delivered(self):
         if not os.path.exists(self.record):
