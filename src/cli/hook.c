@@ -2,133 +2,18 @@
  * postyard hook test: plays one stage of a session against a running scanner, as the server would
  * ask it, and tells what was sent, what came back, and what would become of the message.
  */
-#include "base/check.h"
 #include "cli/commands.h"
-#include "cli/compose.h"
 #include "cli/hook_part.h"
-#include "cli/inject.h"
 #include "config/config.h"
 #include "dns/dns.h"
 #include "dns/settings.h"
+#include "hooks/chain.h"
 #include "hooks/insert.h"
 #include "http/fetch.h"
-#include "inbound/settings.h"
-#include "mail/header.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
 
-enum { TIMEOUT_MS = 30000, ANSWER_BYTES_MAX = 50 * 1024 * 1024 };
-#define QUEUE_ID 0x5f0c2a9e41U
-
-struct play {
-    struct str config, dialect, stage, message, from, client, helo, login, ca;
-    struct words to, fields;
-    bool allow_invalid_certs;
-    struct fetch_target target;
-    struct config *cfg;
-    struct dns *dns;
-    struct hook_view view;
-    struct arena arena;
-    struct buf out;
-    int exit;
-};
-
-/* ---- what the scanner is shown ---- */
-
-static const char sample[] = "From: sender@example.org\r\n"
-                             "To: recipient@example.net\r\n"
-                             "Subject: a test of the hook\r\n"
-                             "\r\n"
-                             "Hello.\r\n";
-
-static bool read_message(struct play *p)
-{
-    struct buf text BUF_LOCAL = {0}, lines BUF_LOCAL = {0};
-    struct str message = str_of(sample);
-    struct header_walk w;
-    struct header_field f;
-    struct hook_field *list;
-    size_t end = 0;
-
-    if (p->message.ptr != NULL) {
-        if (!read_all("hook", p->message, &text)) {
-            return false;
-        }
-        compose_lines(buf_str(&text), &lines);
-        message = arena_dup(&p->arena, buf_str(&lines));
-    }
-    list = arena_array(&p->arena, message.len / 2 + 1, sizeof(*list));
-    w = (struct header_walk){message, 0};
-    while (header_next(&w, &f)) {
-        list[p->view.field_count++] = (struct hook_field){f.name, f.value, f.whole};
-        end = w.at;
-    }
-    p->view.fields = list;
-    p->view.no_separator = w.at == end;
-    p->view.body.whole = str_skip(message, w.at);
-    p->view.body.size = p->view.body.whole.len;
-    p->view.message_bytes = message.len;
-    p->view.has_message = true;
-    return true;
-}
-
-static bool play_envelope(struct play *p)
-{
-    struct hook_rcpt *to = arena_array(&p->arena, p->to.count + 1, sizeof(*to));
-    struct hook_view *v = &p->view;
-
-    if (v->stage < HOOK_MAIL) {
-        return true;
-    }
-    v->has_sender = true;
-    v->sender = p->from.ptr == NULL          ? STR("sender@example.org")
-                : str_eq(p->from, STR("<>")) ? STR_EMPTY
-                                             : p->from;
-    if (v->stage < HOOK_RCPT) {
-        return true;
-    }
-    to[0].address = STR("recipient@example.net");
-    for (size_t i = 0; i < p->to.count; i++) {
-        to[i].address = p->to.items[i];
-        to[i].id = (uint32_t)i;
-    }
-    v->to = to;
-    v->to_count = p->to.count > 0 ? (uint32_t)p->to.count : 1;
-    return v->stage < HOOK_DATA || read_message(p);
-}
-
-static bool play_view(struct play *p, enum hook_stage stage)
-{
-    struct hook_view *v = &p->view;
-
-    *v = (struct hook_view){.stage = stage,
-                            .action = HOOK_ACCEPT,
-                            .reply = {.text = STR_EMPTY},
-                            .at = clock_date(),
-                            .session = 1,
-                            .queue_id = stage == HOOK_DATA ? QUEUE_ID : 0,
-                            .server_name = STR("mx.example.net"),
-                            .listener = STR("test"),
-                            .client = {.ptr = STR_EMPTY, .helo = STR_EMPTY, .connections = 1},
-                            .login = p->login.ptr != NULL ? p->login : STR_EMPTY,
-                            .login_method = p->login.ptr != NULL ? STR("PLAIN") : STR_EMPTY,
-                            .sender = STR_EMPTY};
-    must(addr_parse(STR("203.0.113.5:25"), &v->server));
-    must(addr_parse(STR("198.51.100.23:40112"), &v->client.addr));
-    if (p->client.ptr != NULL) {
-        uint16_t port = v->client.addr.port;
-
-        if (!addr_parse_ip(p->client, &v->client.addr)) {
-            cli_say("hook", "--client-ip %.*s is not an IP address", STR_ARG(p->client));
-            return false;
-        }
-        v->client.addr.port = port;
-    }
-    if (stage > HOOK_CONNECT) {
-        v->client.helo = p->helo.ptr != NULL ? p->helo : STR("client.example.org");
-    }
-    return play_envelope(p);
-}
+enum { ANSWER_BYTES_MAX = 50 * 1024 * 1024 };
 
 /* ---- asking ---- */
 
@@ -208,7 +93,7 @@ static struct err ask_scanner(struct play *p, struct str body, const struct fetc
     struct err e = fetch_pool_new(&options, &pool, why);
 
     if (e.code == OK) {
-        e = fetch(pool, &request, &p->arena, ret, why, when_after(TIMEOUT_MS));
+        e = fetch(pool, &request, &p->arena, ret, why, when_after(HOOK_TEST_MS));
         fetch_pool_free(pool, WHEN_NEVER);
     }
     return e;
@@ -216,72 +101,24 @@ static struct err ask_scanner(struct play *p, struct str body, const struct fetc
 
 /* ---- telling ---- */
 
-static void tell_outcome(struct play *p, const struct hook_outcome *o)
-{
-    buf_printf(&p->out, "== outcome\n%.*s", STR_ARG(hook_action_name(o->action)));
-    if (o->reply.code != 0) {
-        buf_printf(&p->out, ": %u ", o->reply.code);
-        if (o->reply.esc.class != 0) {
-            buf_printf(&p->out, "%u.%u.%u ", o->reply.esc.class, o->reply.esc.subject,
-                       o->reply.esc.detail);
-        }
-        buf_put(&p->out, o->reply.text);
-    }
-    buf_put(&p->out, o->disconnect ? STR(", then the connection ends\n") : STR("\n"));
-    for (uint32_t i = 0; i < o->notes.count; i++) {
-        buf_put(&p->out, STR("note: "));
-        hook_show_text(o->notes.items[i], &p->out);
-    }
-}
-
-static bool is_ok(struct play *p, struct err e, const struct buf *why)
-{
-    char text[128];
-
-    if (e.code == OK) {
-        return true;
-    }
-    buf_put(&p->out, STR("== wrong\n"));
-    hook_show_text(why->len > 0 ? buf_str(why) : err_say(e, text, sizeof text), &p->out);
-    p->exit = EXIT_FAILED;
-    return false;
-}
-
 static void judge(struct play *p, const struct fetch_answer *answer, const struct hook_terms *terms)
 {
-    const struct server_settings *s = config_settings(p->cfg, &server_table);
-    const struct hook_bounds client = {.fields_max = INTAKE_FIELDS_MAX,
-                                       .recipients_max = s->recipients_max,
-                                       .header_bytes_max = s->header_bytes_max,
-                                       .message_bytes_max = s->message_bytes_max};
-    const struct hook_bounds bounds = hook_bounds_over(&client, &p->view);
     struct hook_answer got = {answer->status, answer->content_type, answer->body};
     struct hook_pending pending = {0};
     struct hook_outcome o;
-    struct hook_view after;
-    struct buf why BUF_LOCAL = {0}, changes BUF_LOCAL = {0};
-    uint32_t next_id = (uint32_t)p->to.count + 1;
+    struct buf why BUF_LOCAL = {0};
 
     if (answer->status / 100 != 2) {
         buf_printf(&why, "status %d is no answer: it must be 200 or another 2xx", answer->status);
-        (void)is_ok(p, err_of(ERR_PROTOCOL), &why);
+        (void)hook_is_ok(p, err_of(ERR_PROTOCOL), &why);
         return;
     }
-    if (!is_ok(p, hook_classic.decode(&got, &p->view, terms, &pending, &p->arena, &o, &why),
-               &why)) {
+    if (!hook_is_ok(p, hook_classic.decode(&got, &p->view, terms, &pending, &p->arena, &o, &why),
+                    &why)) {
         return;
     }
     hook_classic.finish(&pending, &p->view, &p->arena, &o);
-    if (!is_ok(p, hook_outcome_check(&o, &p->view, &bounds, &p->arena, &why), &why)) {
-        return;
-    }
-    tell_outcome(p, &o);
-    hook_view_apply(&p->view, &o, &next_id, &p->arena, &after);
-    hook_show_changes(&p->view, &after, &changes);
-    if (changes.len > 0) {
-        buf_put(&p->out, STR("== changes\n"));
-        buf_put(&p->out, buf_str(&changes));
-    }
+    hook_tell_outcome(p, &o);
 }
 
 static void play(struct play *p)
@@ -299,7 +136,7 @@ static void play(struct play *p)
     }
     buf_printf(&p->out, "== request\nPOST %s, %s, %zu bytes\n", p->target.url, type, body.len);
     hook_show_text(buf_str(&body), &p->out);
-    if (!is_ok(p, ask_scanner(p, buf_str(&body), fields, &answer, &why), &why)) {
+    if (!hook_is_ok(p, ask_scanner(p, buf_str(&body), fields, &answer, &why), &why)) {
         return;
     }
     buf_printf(&p->out, "== answer\nstatus %d, %.*s, %zu bytes\n", answer.status,
@@ -319,39 +156,74 @@ static void run(void *arg)
         p->exit = EXIT_FAILED;
         return;
     }
-    play(p);
+    if (p->is_draft) {
+        hook_play_draft(p);
+    } else {
+        play(p);
+    }
     dns_close(p->dns, WHEN_NEVER);
 }
 
 /* ---- the command ---- */
+
+/* What only a draft knows must not be given in vain. */
+static bool read_dialect(struct play *p)
+{
+    bool has_more = p->format.ptr != NULL || p->token.ptr != NULL || p->certificate.ptr != NULL ||
+                    p->key.ptr != NULL || p->allow.count > 0 || p->properties.count > 0 ||
+                    p->no_discovery;
+
+    p->dialect = p->dialect.ptr != NULL ? p->dialect : STR("classic");
+    p->is_draft = str_eq(p->dialect, STR("draft-01")) || str_eq(p->dialect, STR("draft-02"));
+    if (!p->is_draft && !str_eq(p->dialect, STR("classic"))) {
+        cli_say("hook", "--dialect is classic, draft-01 or draft-02");
+        return false;
+    }
+    if (!p->is_draft && has_more) {
+        cli_say("hook", "--format, --token-file, --certificate, --key, --property, --allow and "
+                        "--no-discovery are for --dialect draft-01 and draft-02");
+        return false;
+    }
+    if (p->is_draft && p->allow_invalid_certs) {
+        cli_say("hook", "the draft dialects ask for a certificate that is good: --ca FILE says by "
+                        "whose authority");
+        return false;
+    }
+    return true;
+}
 
 static int hook_test(struct play *p, struct str url)
 {
     struct buf why BUF_LOCAL = {0};
     enum hook_stage stage;
 
-    if (p->dialect.ptr != NULL && !str_eq(p->dialect, STR("classic"))) {
-        cli_say("hook", "only --dialect classic can be tested alone: the others register first, "
-                        "and are tested by a server");
+    if (!read_dialect(p)) {
         return EXIT_USAGE;
     }
     if (!hook_stage_find(p->stage.ptr != NULL ? p->stage : STR("data"), &stage) ||
-        hook_stage_is_outbound(stage)) {
-        cli_say("hook", "--stage is one of connect, ehlo, auth, mail, rcpt, data");
+        (p->is_draft ? stage == HOOK_AUTH : hook_stage_is_outbound(stage))) {
+        cli_say("hook", "--stage is one of connect, ehlo, %s",
+                p->is_draft ? "mail, rcpt, data, route (draft-02), delivery, defer, dsn"
+                            : "auth, mail, rcpt, data");
         return EXIT_USAGE;
     }
     if (fetch_target_parse(url, &p->arena, &p->target, &why).code != OK) {
         cli_say("hook", "%.*s", STR_ARG(buf_str(&why)));
         return EXIT_USAGE;
     }
-    if (!play_view(p, stage)) {
+    if (!hook_play_view(p, stage)) {
         return EXIT_FAILED;
     }
     p->cfg = cli_config("hook", p->config);
     if (p->cfg == NULL) {
         return EXIT_FAILED;
     }
+    if (p->is_draft && !hook_load_draft(p, url)) {
+        config_give(p->cfg);
+        return EXIT_USAGE;
+    }
     run_alone("hook", run, p);
+    chain_drop(p->chain);
     config_give(p->cfg);
     return cli_out(buf_str(&p->out)) ? p->exit : EXIT_FAILED;
 }
@@ -362,11 +234,15 @@ int cli_hook(int argc, char **argv)
     struct words rest;
     const struct option_row rows[] = {
         OPTION_CONFIG(&p.config),
-        {.name = "dialect", .text = &p.dialect, .value = "WORD", .does = "classic"},
+        {.name = "dialect",
+         .text = &p.dialect,
+         .value = "WORD",
+         .does = "classic, draft-01 or draft-02 (classic)"},
         {.name = "stage",
          .text = &p.stage,
          .value = "WORD",
-         .does = "connect, ehlo, auth, mail, rcpt or data (data)"},
+         .does = "connect, ehlo, auth, mail, rcpt or data; with a draft also route, delivery, "
+                 "defer or dsn (data)"},
         {.name = "message",
          .text = &p.message,
          .value = "FILE",
@@ -383,7 +259,31 @@ int cli_hook(int argc, char **argv)
         {.name = "ca", .text = &p.ca, .value = "FILE", .does = "authorities (PEM) to trust"},
         {.name = "allow-invalid-certs",
          .flag = &p.allow_invalid_certs,
-         .does = "any certificate is good enough"},
+         .does = "classic: any certificate is good enough"},
+        {.name = "format",
+         .text = &p.format,
+         .value = "WORD",
+         .does = "draft: json or cbor (json)"},
+        {.name = "token-file",
+         .text = &p.token,
+         .value = "FILE",
+         .does = "draft: holds the token that is sent as \"Authorization: Bearer\""},
+        {.name = "certificate",
+         .text = &p.certificate,
+         .value = "FILE",
+         .does = "draft: ours (PEM)"},
+        {.name = "key", .text = &p.key, .value = "FILE", .does = "draft: its private key (PEM)"},
+        {.name = "no-discovery",
+         .flag = &p.no_discovery,
+         .does = "draft: URL is where to register; nothing is asked before"},
+        {.name = "property",
+         .texts = &p.properties,
+         .value = "POINTER",
+         .does = "draft: offered to it; may be repeated (all)"},
+        {.name = "allow",
+         .texts = &p.allow,
+         .value = "POINTER",
+         .does = "draft: what it may change; may be repeated (all)"},
     };
     int exit;
 

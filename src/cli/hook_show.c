@@ -1,4 +1,7 @@
+/* What comes of an answer, in words and line by line. */
 #include "cli/hook_part.h"
+#include "hooks/draft.h"
+#include "inbound/settings.h"
 
 enum { TEXT_BYTES_MAX = 8192, LINES_MAX = 40 };
 
@@ -167,8 +170,10 @@ static void show_policy(const struct hook_view *v, struct buf *out)
     }
 }
 
-void hook_show_changes(const struct hook_view *before, const struct hook_view *after,
-                       struct buf *out)
+/* Header fields and lines of the body that are there no more ("-") or now ("+"), and the envelope.
+ */
+static void show_changes(const struct hook_view *before, const struct hook_view *after,
+                         struct buf *out)
 {
     if (!str_eq(before->sender, after->sender) ||
         before->sender_params.items != after->sender_params.items) {
@@ -180,4 +185,144 @@ void hook_show_changes(const struct hook_view *before, const struct hook_view *a
     show_policy(after, out);
     show_fields(before, after, out);
     show_body(before->body.whole, after->body.whole, out);
+}
+
+/* ---- leaving mail: what the queue would make of its recipients ---- */
+
+static void put_recipient(const struct hook_view *v, uint32_t id, struct buf *out)
+{
+    buf_put(out, STR("RCPT TO:<"));
+    for (uint32_t i = 0; i < v->to_count; i++) {
+        if (v->to[i].id == id) {
+            put_safe(v->to[i].address, out);
+        }
+    }
+    buf_put(out, STR(">: "));
+}
+
+static struct str status_of(const struct hook_view *v, uint32_t id)
+{
+    for (uint32_t i = 0; i < v->to_count; i++) {
+        if (v->to[i].id == id) {
+            return draft_status_name(v->to[i].status);
+        }
+    }
+    return STR_EMPTY;
+}
+
+static void put_time(const char *what, struct date when, struct buf *out)
+{
+    char at[DATE_ISO_BYTES];
+
+    buf_printf(out, "%s %.*s ", what, STR_ARG(when.ms != 0 ? date_iso(when, at) : STR("never")));
+}
+
+static void put_choice(const char *what, struct str name, struct buf *out)
+{
+    if (name.len > 0) {
+        buf_printf(out, "%s=", what);
+        put_safe(name, out);
+        buf_byte(out, ' ');
+    }
+}
+
+static void show_times(const struct hook_edit *e, struct buf *out)
+{
+    if (e->has_attempt) {
+        put_time("attempt", e->next_attempt, out);
+    }
+    if (e->has_notice) {
+        put_time("notice", e->next_notice, out);
+    }
+}
+
+static void show_route(const struct hook_edit *e, struct buf *out)
+{
+    put_choice("route", e->route, out);
+    put_choice("connection", e->connection, out);
+    put_choice("tls", e->tls, out);
+    put_choice("queue", e->queue, out);
+}
+
+/* All others are seen in the view after them. */
+static void show_edit(const struct hook_view *v, const struct hook_edit *e, struct buf *out)
+{
+    if (e->kind == HOOK_EDIT_DSN_DROP) {
+        buf_put(out, STR("- the notice\n"));
+    } else if (e->kind == HOOK_EDIT_RCPT_STATUS || e->kind == HOOK_EDIT_RCPT_TIMES ||
+               e->kind == HOOK_EDIT_RCPT_ROUTE || e->kind == HOOK_EDIT_RCPT_VARIANT) {
+        buf_put(out, STR("  "));
+        put_recipient(v, e->target, out);
+        if (e->kind == HOOK_EDIT_RCPT_STATUS) {
+            buf_printf(out, "%.*s -> %.*s", STR_ARG(status_of(v, e->target)),
+                       STR_ARG(draft_status_name(e->status)));
+        } else if (e->kind == HOOK_EDIT_RCPT_TIMES) {
+            show_times(e, out);
+        } else if (e->kind == HOOK_EDIT_RCPT_ROUTE) {
+            show_route(e, out);
+        } else {
+            buf_put(out, STR("a message of its own: a server refuses it"));
+        }
+        buf_byte(out, '\n');
+    }
+}
+
+/* ---- all of it ---- */
+
+bool hook_is_ok(struct play *p, struct err e, const struct buf *why)
+{
+    char text[128];
+
+    if (e.code == OK) {
+        return true;
+    }
+    buf_put(&p->out, STR("== wrong\n"));
+    hook_show_text(why->len > 0 ? buf_str(why) : err_say(e, text, sizeof text), &p->out);
+    p->exit = EXIT_FAILED;
+    return false;
+}
+
+static void tell_action(struct play *p, const struct hook_outcome *o)
+{
+    buf_printf(&p->out, "== outcome\n%.*s", STR_ARG(hook_action_name(o->action)));
+    if (o->reply.code != 0) {
+        buf_printf(&p->out, ": %u ", o->reply.code);
+        if (o->reply.esc.class != 0) {
+            buf_printf(&p->out, "%u.%u.%u ", o->reply.esc.class, o->reply.esc.subject,
+                       o->reply.esc.detail);
+        }
+        buf_put(&p->out, o->reply.text);
+    }
+    buf_put(&p->out, o->disconnect ? STR(", then the connection ends\n") : STR("\n"));
+    for (uint32_t i = 0; i < o->notes.count; i++) {
+        buf_put(&p->out, STR("note: "));
+        hook_show_text(o->notes.items[i], &p->out);
+    }
+}
+
+void hook_tell_outcome(struct play *p, struct hook_outcome *o)
+{
+    const struct server_settings *s = config_settings(p->cfg, &server_table);
+    const struct hook_bounds client = {.fields_max = INTAKE_FIELDS_MAX,
+                                       .recipients_max = s->recipients_max,
+                                       .header_bytes_max = s->header_bytes_max,
+                                       .message_bytes_max = s->message_bytes_max};
+    const struct hook_bounds bounds = hook_bounds_over(&client, &p->view);
+    struct hook_view after;
+    struct buf why BUF_LOCAL = {0}, changes BUF_LOCAL = {0};
+    uint32_t next_id = (uint32_t)p->to.count + 1;
+
+    if (!hook_is_ok(p, hook_outcome_check(o, &p->view, &bounds, &p->arena, &why), &why)) {
+        return;
+    }
+    tell_action(p, o);
+    for (uint32_t i = 0; i < o->edit_count; i++) {
+        show_edit(&p->view, &o->edits[i], &changes);
+    }
+    hook_view_apply(&p->view, o, &next_id, &p->arena, &after);
+    show_changes(&p->view, &after, &changes);
+    if (changes.len > 0) {
+        buf_put(&p->out, STR("== changes\n"));
+        buf_put(&p->out, buf_str(&changes));
+    }
 }

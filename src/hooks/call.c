@@ -459,6 +459,9 @@ struct err hook_exchange(const struct hook_call *c, const struct hook_request *r
     e = source_length(&source, &body.length, by);
     if (e.code == OK) {
         e = fetch(pool, &r, c->a, ret, c->why, by);
+        if (h->watch.told != NULL) {
+            h->watch.told(h->watch.ctx, &r, e.code == OK ? ret : NULL, by);
+        }
     } else {
         buf_put(c->why, STR("the message could not be read again"));
     }

@@ -24,6 +24,13 @@ struct hook_trusts {
     const struct hook *latest;
 };
 
+/* Who is shown each exchange of a hook when it is over; `answer` NULL: there was none. */
+struct hook_watch {
+    void (*told)(void *ctx, const struct fetch_request *r, const struct fetch_answer *answer,
+                 struct when by);
+    void *ctx;
+};
+
 struct hook {
     const struct hook_settings *settings;
     const struct hook_dialect *dialect;
@@ -37,6 +44,7 @@ struct hook {
     struct tls_trust *trust;    /* NULL: it is not asked over TLS */
     const struct hook *has_too; /* another of the configuration with a trust */
     const struct filter_world *world;
+    struct hook_watch watch; /* told NULL: nobody watches */
 
     /* Of the draft dialects. */
     struct str_set allow;                        /* what it may change, as configured */

@@ -24,6 +24,7 @@
 #pragma once
 
 #include "hooks/chain.h"
+#include "hooks/registry.h"
 #include "hooks/state.h"
 #include "http/fetch.h"
 
@@ -35,6 +36,8 @@ struct engine_options {
     struct loop *home;
     struct loop *const *loops; /* on which filters are asked; copied */
     unsigned loop_count;
+    registry_told_fn *told; /* what becomes of registrations; NULL: events say it */
+    void *told_ctx;
 };
 
 struct engine *engine_new(const struct engine_options *o);

@@ -49,7 +49,8 @@ struct engine *engine_new(const struct engine_options *o)
 
     e->home = o->home;
     e->world.engine = e;
-    e->world.registries = registries_new(o->home, registry_told, NULL);
+    e->world.registries = registries_new(o->home, o->told != NULL ? o->told : registry_told,
+                                         o->told_ctx);
     e->loop_count = o->loop_count;
     e->loops = mem_array(o->loop_count, sizeof *e->loops);
     for (unsigned i = 0; i < o->loop_count; i++) {
