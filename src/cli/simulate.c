@@ -105,6 +105,12 @@ void simulate_add(const struct tally *t, size_t class, size_t queue, struct simu
     mem_free(all);
 }
 
+bool simulate_is_unused(const struct tally *t, size_t destination)
+{
+    return t->scenario->destinations[destination].is_assumed &&
+           t->destinations[destination].connections == 0;
+}
+
 bool simulate_is_empty(const struct simulate_sum *s)
 {
     return s->offered + s->delivered + s->failed + s->retries + s->waiting == 0;

@@ -33,6 +33,8 @@ struct simulate_sum {
 };
 void simulate_add(const struct tally *t, size_t class, size_t queue, struct simulate_sum *ret);
 bool simulate_is_empty(const struct simulate_sum *s);
+/* Nobody described this destination, and no mail came there. */
+bool simulate_is_unused(const struct tally *t, size_t destination);
 
 void simulate_text(const struct tally *t, struct buf *out);
 void simulate_json(const struct tally *t, struct buf *out);

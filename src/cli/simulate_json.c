@@ -157,8 +157,12 @@ static void put_destinations(const struct tally *t, struct buf *out)
     for (size_t i = 0; i < t->scenario->destination_count; i++) {
         const struct destination *d = &t->scenario->destinations[i];
 
+        if (simulate_is_unused(t, i)) {
+            continue;
+        }
         open_item(out);
         json_text(out, "name", d->name);
+        json_bool(out, "assumed", d->is_assumed);
         json_number(out, "hosts", d->settings->count);
         json_number(out, "connections", t->destinations[i].connections);
         json_number(out, "messages", t->destinations[i].messages);

@@ -132,6 +132,7 @@ static void put_queues(const struct tally *t, struct buf *out)
 static void put_destinations(const struct tally *t, struct buf *out)
 {
     size_t count = t->scenario->destination_count;
+    bool is_any_assumed = false;
 
     buf_printf(out, "\n%-16s %8s %12s %12s %12s %12s\n", "destination", "hosts", "connections",
                "most at once", "messages", "refusals");
@@ -140,6 +141,10 @@ static void put_destinations(const struct tally *t, struct buf *out)
         const struct destination_counts *c = &t->destinations[i];
         uint64_t most = 0;
 
+        if (simulate_is_unused(t, i)) {
+            continue;
+        }
+        is_any_assumed = is_any_assumed || d->is_assumed;
         for (size_t s = 0; s < t->sample_count; s++) {
             uint64_t open = t->hosts[s * count + i].open;
 
@@ -148,6 +153,10 @@ static void put_destinations(const struct tally *t, struct buf *out)
         buf_printf(out, "%-16.*s %8u %12llu %12llu %12llu %12llu\n", STR_ARG(d->name),
                    d->settings->count, (unsigned long long)c->connections, (unsigned long long)most,
                    (unsigned long long)c->messages, (unsigned long long)c->refusals);
+    }
+    if (is_any_assumed) {
+        buf_put(out, STR("Local routes in brackets are not in the scenario, so all their mail was "
+                         "taken at once.\n"));
     }
 }
 

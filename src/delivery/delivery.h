@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 struct asker;
+struct buf;
 struct chain;
 struct dns;
 struct engine;
@@ -28,10 +29,21 @@ struct path;
 struct str_list;
 struct loop;
 struct plan;
+struct process_end;
 struct queue;
 struct queue_ops;
 struct store;
 struct tls_trust;
+
+/* What takes mail in the place of maildirs and programs in a simulated world: one recipient, as
+ * long as that would take. A program's end goes to *end, what it printed to *output; for a maildir
+ * both are NULL, and what failed is returned. */
+typedef struct err delivery_take_fn(void *ctx, struct str route, struct process_end *end,
+                                    struct buf *output, struct when by);
+struct delivery_taker {
+    delivery_take_fn *fn; /* NULL: maildirs and programs themselves */
+    void *ctx;
+};
 
 struct delivery_options {
     struct loop *const *loops;
@@ -46,6 +58,7 @@ struct delivery_options {
     bool (*is_own_address)(void *ctx, const struct addr *at);
     void *ctx;
     uint32_t idle_max; /* idle connections in all */
+    struct delivery_taker taker;
 };
 
 struct delivery;

@@ -140,6 +140,14 @@ static struct err deliver_one(struct job *j, const struct recipient *r, struct s
     return e;
 }
 
+static struct err take(struct job *j, const struct recipient *r, struct str box, struct when by)
+{
+    const struct delivery_taker *taker = &j->l->d->options.taker;
+
+    return taker->fn != NULL ? taker->fn(taker->ctx, j->route->name, NULL, NULL, by)
+                             : deliver_one(j, r, box, by);
+}
+
 void maildir_deliver(struct job *j, struct when by)
 {
     struct arena *a = &j->work->arena;
@@ -158,8 +166,10 @@ void maildir_deliver(struct job *j, struct when by)
                             STR("the address is too long for a maildir"), STR("localhost"));
             continue;
         }
-        e = deliver_one(j, r, arena_printf(a, "%.*s/%.*s", STR_ARG(base), STR_ARG(buf_str(&name))),
-                        by);
+        e = take(j, r, arena_printf(a, "%.*s/%.*s", STR_ARG(base), STR_ARG(buf_str(&name))), by);
+        if (e.code == ERR_CANCELLED) {
+            return; /* a disk finishes what it began: only what stands for one is cut short */
+        }
         if (e.code) {
             *o = outcome_of(OUTCOME_LATER, LAST_IO, err_status(e.code),
                             arena_printf(a, "maildir: %s", err_say(e, why, sizeof why).ptr),

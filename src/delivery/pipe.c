@@ -108,6 +108,15 @@ static struct outcome outcome_of_exit(struct arena *a, const struct process_end 
                       STR("localhost"));
 }
 
+static struct err run(struct job *j, const struct process_spec *spec, struct process_end *ret,
+                      struct when by)
+{
+    const struct delivery_taker *taker = &j->l->d->options.taker;
+
+    return taker->fn != NULL ? taker->fn(taker->ctx, j->route->name, ret, spec->output, by)
+                             : process_run(spec, ret, by);
+}
+
 static struct outcome deliver_one(struct job *j, const struct recipient *r, struct when by)
 {
     struct arena *a = &j->work->arena;
@@ -131,7 +140,7 @@ static struct outcome deliver_one(struct job *j, const struct recipient *r, stru
     }
     trace_return_path(&f.room, m->sender, m->smtputf8);
     trace_delivered_to(&f.room, r->address, m->smtputf8);
-    e = process_run(&spec, &end, when_within(by, j->route->settings->command_ms));
+    e = run(j, &spec, &end, when_within(by, j->route->settings->command_ms));
     buf_done(&f.room);
     if (e.code == ERR_CANCELLED) {
         return (struct outcome){0};

@@ -267,7 +267,8 @@ static void build_parts(struct rig *r)
                                    .hostname = o->hostname,
                                    .is_own_name = is_nobody,
                                    .is_own_address = is_nowhere,
-                                   .idle_max = o->idle_max};
+                                   .idle_max = o->idle_max,
+                                   .taker = o->taker};
 
     for (unsigned i = 0; i < o->workers; i++) {
         loops[i] = r->workers[i].loop;

@@ -40,6 +40,7 @@ struct rig_options {
     struct config *config; /* for look-ups, which `answers` gives; ask NULL: there are none */
     struct lookup_sim answers;
     int64_t dns_timeout_ms;
+    struct delivery_taker taker; /* for maildirs and programs */
     struct tls_trust *trust;
     uint32_t idle_max;
     int64_t grace_ms;   /* for sessions at the end */

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/simulate.h"
 #include "cli/snapshot.h"
+#include "dns/settings.h"
 #include "main/rig.h"
 #include "play/traffic.h"
 #include "runtime/clock.h"
@@ -15,7 +16,7 @@
 
 #include <stdio.h>
 
-enum { OUTSIDES = 16, IDLE_MAX = 1000, DNS_TIMEOUT_MS = 5000, SYSTEM_MEMORY_BYTES = 1 << 30 };
+enum { OUTSIDES = 16, IDLE_MAX = 1000, SYSTEM_MEMORY_BYTES = 1 << 30 };
 
 struct simulation {
     struct snapshot snapshot;
@@ -160,6 +161,7 @@ static bool play(struct simulation *s)
 {
     const struct scenario_settings *set = s->scenario->settings;
     const struct store_settings *store = config_settings(s->snapshot.config, &store_table);
+    const struct resolver_settings *resolver = config_settings(s->snapshot.config, &resolver_table);
     struct sim_disk *folder = sim_disk_new("store", s->scenario->seed);
     struct sim_disk_weather weather = {.capacity_bytes = 1ULL << 40,
                                        .sync_ns = set->sync_ms * NS_PER_MS};
@@ -178,7 +180,8 @@ static bool play(struct simulation *s)
         .names = {destinations_resolve, s->destinations},
         .config = s->snapshot.config,
         .answers = {answer, s},
-        .dns_timeout_ms = DNS_TIMEOUT_MS,
+        .dns_timeout_ms = resolver->timeout_ms,
+        .taker = {destinations_take, s->destinations},
         .idle_max = IDLE_MAX,
         .cut_ms = 1,
         .open = open_hosts,
@@ -252,6 +255,13 @@ static bool load(struct simulation *s, const struct simulate_given *g)
         source.path = cli_config_path(source.path, &is_missing);
         source.tables = cli_tables(&source.table_count);
         is_good = snapshot_load(&source, &faults, &s->snapshot);
+    }
+    if (is_good) {
+        scenario_use_plan(s->scenario, s->snapshot.plan, &faults);
+        is_good = faults.errors == 0;
+        if (!is_good) {
+            snapshot_drop(&s->snapshot);
+        }
     }
     faults_print(&faults, &text);
     if (!is_good) {

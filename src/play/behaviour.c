@@ -102,8 +102,7 @@ static bool chance_parse(struct str s, uint32_t *ret)
     return true;
 }
 
-/* Takes "@P" off the end. */
-static bool chance_cut(struct str *s, uint32_t *ret)
+bool play_chance_cut(struct str *s, uint32_t *ret)
 {
     size_t at = str_rfind(*s, '@');
 
@@ -200,7 +199,7 @@ static bool broken_parse(struct str s, struct play_rule *r)
 static bool rule_parse(struct play_behaviour *b, enum behaviour kind, struct str s)
 {
     struct play_rule r = {.chance = PLAY_CHANCE_ALWAYS};
-    bool good = kind == BEHAVE_FLAKY || chance_cut(&s, &r.chance);
+    bool good = kind == BEHAVE_FLAKY || play_chance_cut(&s, &r.chance);
 
     if (!good || b->rule_count == PLAY_RULES_MAX) {
         return false;
@@ -261,7 +260,7 @@ static bool behave(struct play_behaviour *b, enum behaviour kind, struct str arg
     case BEHAVE_DROP_AFTER_DOT:
         return arg.len == 0 && rule_parse(b, BEHAVE_DROP, STR("dot"));
     case BEHAVE_DROP_IN_CONTENT:
-        return chance_cut(&arg, &b->content_drop_chance) &&
+        return play_chance_cut(&arg, &b->content_drop_chance) &&
                size_parse(arg, &b->content_drop_bytes) == UNITS_OK;
     case BEHAVE_SILENT:
     case BEHAVE_REFUSE:

@@ -69,6 +69,8 @@ struct play_behaviour {
     bool broken_tls, by_recipient;
 };
 
+/* Takes "@P" off the end; without it the chance is PLAY_CHANCE_ALWAYS. False: P is no chance. */
+bool play_chance_cut(struct str *s, uint32_t *ret);
 bool play_behave(struct play_behaviour *b, struct str word, struct buf *why);
 /* The rule that shows at this stage, or NULL. `dice` is asked for each rule that leaves it to
  * chance, and answers from 0 to below PLAY_CHANCE_ALWAYS. */

@@ -1,7 +1,6 @@
-#include "play/destination.h"
-
 #include "base/check.h"
 #include "base/mem.h"
+#include "play/destination_part.h"
 #include "play/part.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
@@ -10,30 +9,9 @@
 
 enum { US_PER_MS = 1000, NET_BYTES_PER_S = 100 * 1000 * 1000 };
 
-struct host {
-    struct destinations *all;
-    const struct destination *of;
-    uint32_t number; /* from 1 */
-    struct listener *listener;
-    struct play_lane lane;
-    struct play_counts counts;
-    int64_t drip_ms;     /* of its own behaviour */
-    int64_t tokens_from; /* µs: what it takes by its rate is counted from here */
-};
-
-struct destinations {
-    const struct scenario *scenario;
-    struct host *hosts;
-    size_t count, *first; /* first host of each destination */
-    bool has_begun;
-    struct when began;
-    struct world *world;
-    struct tls_server **tls; /* of each destination that offers it */
-};
-
 /* ---- addresses ---- */
 
-static struct addr address_of(const struct destination *d, uint32_t number)
+struct addr destination_addr(const struct destination *d, uint32_t number)
 {
     struct addr at = {.family = 4, .port = (uint16_t)d->settings->port, .ip = {10}};
 
@@ -48,45 +26,23 @@ static struct addr address_of(const struct destination *d, uint32_t number)
 
 static struct cidr addresses_of(const struct destination *d)
 {
-    struct addr net = address_of(d, 0);
+    struct addr net = destination_addr(d, 0);
     bool is_one = d->settings->address.family != 0;
 
     net.port = 0;
     return (struct cidr){.net = net, .bits = (uint8_t)(!is_one ? 16 : net.family == 4 ? 32 : 128)};
 }
 
-struct err destinations_resolve(void *ctx, struct str name, enum dns_type type, struct arena *a,
-                                struct dns_answer *ret, struct when by)
-{
-    const struct destinations *all = ctx;
-    uint32_t number;
-    const struct destination *d = scenario_host(all->scenario, name, &number);
-    struct addr at;
-
-    (void)by;
-    if (d == NULL) {
-        ret->result = DNS_NO_NAME;
-        ret->why = STR("no destination of the scenario has this name");
-        return ERR_OK;
-    }
-    at = address_of(d, number);
-    at.port = 0;
-    if ((type == DNS_A && at.family == 4) || (type == DNS_AAAA && at.family == 6)) {
-        ret->records = arena_array(a, 1, sizeof *ret->records);
-        ret->records[ret->count++].addr = at;
-        ret->ttl_s = 3600;
-        return ERR_OK;
-    }
-    ret->result = DNS_NO_DATA;
-    ret->why = STR("no such records");
-    return ERR_OK;
-}
-
 /* ---- tempers ---- */
 
-static int64_t run_ms(const struct destinations *d)
+int64_t destinations_ms(const struct destinations *d)
 {
     return d->has_begun ? (clock_now().ns - d->began.ns) / NS_PER_MS : 0;
+}
+
+bool weather_holds(const struct weather *w, int64_t ms)
+{
+    return ms >= w->settings->from_ms && ms < w->until_ms;
 }
 
 static const struct duration_list *latency_at(const struct destination_settings *s,
@@ -127,14 +83,14 @@ static const struct play_rule *mood(struct play_peer *p, enum play_stage stage, 
     struct host *h = p->ctx;
     const struct destination *d = h->of;
     const struct play_rule *rule = NULL;
-    int64_t now = run_ms(h->all);
+    int64_t now = destinations_ms(h->all);
 
     *wait_ms = spread_ms(latency_at(d->settings, stage), random_u64());
     p->behaviour.drip_ms = h->drip_ms;
     for (size_t i = 0; i < d->weather_count; i++) {
         const struct weather *w = d->weather[i];
 
-        if (now < w->settings->from_ms || now >= w->until_ms) {
+        if (!weather_holds(w, now)) {
             continue;
         }
         *wait_ms += w->behaviour.slow_ms;
@@ -222,7 +178,9 @@ static void set_network(const struct destination *d, struct world *w, enum sim_n
 void destinations_network(const struct destinations *d, struct world *w)
 {
     for (size_t i = 0; i < d->scenario->destination_count; i++) {
-        set_network(&d->scenario->destinations[i], w, NET_OPEN);
+        if (d->scenario->destinations[i].kind == DESTINATION_HOSTS) {
+            set_network(&d->scenario->destinations[i], w, NET_OPEN);
+        }
     }
 }
 
@@ -247,8 +205,11 @@ void destinations_open(struct destinations *d, unsigned share, unsigned shares, 
                                  .mood = mood,
                                  .ctx = h};
 
+        if (h->of->kind != DESTINATION_HOSTS) {
+            continue;
+        }
         play_lane_init(&h->lane, &peer, loop_self());
-        must(listener_open(address_of(h->of, h->number), &h->listener).code == OK);
+        must(listener_open(destination_addr(h->of, h->number), &h->listener).code == OK);
         must(group_spawn_now(g, "host", host_serves, h).code == OK);
     }
 }

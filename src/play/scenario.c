@@ -172,6 +172,20 @@ static void behave(struct reading *r, const void *settings, const struct str_lis
     }
 }
 
+static void mishaps_read(struct reading *r, const void *settings, const char *key, unsigned where,
+                         const struct str_list *words, struct mishaps *m)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        struct buf why BUF_LOCAL = {0};
+        struct position at;
+
+        if (!mishap_add(m, where, words->items[i], &why)) {
+            (void)config_where(r->s->config, settings, key, &at);
+            fault_error(r->faults, at, "%s: %.*s", key, STR_ARG(buf_str(&why)));
+        }
+    }
+}
+
 /* ---- destinations and weather ---- */
 
 static void check_spread(struct reading *r, const struct destination_settings *d, const char *key,
@@ -190,6 +204,37 @@ static void check_spread(struct reading *r, const struct destination_settings *d
     }
 }
 
+/* What stands for a route has no names or addresses of its own, and the other way round. */
+static void check_ways(struct reading *r, const struct config_object *o)
+{
+    const struct destination_settings *set = o->settings;
+    bool has_names = set->domains.count > 0, has_address = set->address.family != 0;
+    const char *name = arena_z(&r->s->arena, o->name);
+
+    if (has_address && set->count != 1) {
+        fault_error(r->faults, o->at, "destinations.%s: an address is for one host", name);
+    }
+    if (set->route.len > 0 && (has_names || has_address)) {
+        fault_error(r->faults, o->at,
+                    "destinations.%s: it stands for a route, or for hosts with "
+                    "domains or an address",
+                    name);
+    }
+    if (set->route.len == 0 && !has_names && !has_address) {
+        fault_error(r->faults, o->at,
+                    "destinations.%s has neither domains nor an address nor a "
+                    "route",
+                    name);
+    }
+    if (set->dns.count > 0 && !has_names) {
+        fault_error(r->faults, o->at, "destinations.%s: dns is for one with domains", name);
+    }
+    if (set->local.count > 0 && set->route.len == 0) {
+        fault_error(r->faults, o->at, "destinations.%s: local is for one that stands for a route",
+                    name);
+    }
+}
+
 static void read_destination(struct reading *r, const struct config_object *o, unsigned number)
 {
     struct destination *d = &r->s->destinations[number];
@@ -204,14 +249,9 @@ static void read_destination(struct reading *r, const struct config_object *o, u
     if (set->messages_max > 0) {
         d->behaviour.messages_max = set->messages_max;
     }
-    if (set->address.family != 0 && set->count != 1) {
-        fault_error(r->faults, o->at, "destinations.%.*s: an address is for one host",
-                    STR_ARG(o->name));
-    }
-    if (set->address.family == 0 && set->domains.count == 0) {
-        fault_error(r->faults, o->at, "destinations.%.*s has neither domains nor an address",
-                    STR_ARG(o->name));
-    }
+    mishaps_read(r, set, "dns", MISHAP_NAMES, &set->dns, &d->names);
+    mishaps_read(r, set, "local", MISHAP_MAILDIR | MISHAP_PROGRAM, &set->local, &d->local);
+    check_ways(r, o);
     check_spread(r, set, "latency", &set->latency);
     check_spread(r, set, "latency-connect", &set->at_connect);
     check_spread(r, set, "latency-rcpt", &set->at_rcpt);
@@ -242,10 +282,21 @@ static void read_weather(struct reading *r, const struct config_object *o, struc
         w->until_ms = INT64_MAX;
     }
     behave(r, set, &set->behaviour, &w->behaviour);
+    mishaps_read(r, set, "dns", MISHAP_NAMES, &set->dns, &w->names);
+    mishaps_read(r, set, "local", MISHAP_MAILDIR | MISHAP_PROGRAM, &set->local, &w->local);
     if (w->until_ms <= set->from_ms) {
         fault_error(r->faults, o->at, "weather %.*s ends before it begins", STR_ARG(set->name));
     }
     if (d != NULL) {
+        if (set->dns.count > 0 && d->settings->domains.count == 0) {
+            fault_error(r->faults, o->at, "weather %.*s: dns is for a destination with domains",
+                        STR_ARG(set->name));
+        }
+        if (set->local.count > 0 && d->settings->route.len == 0) {
+            fault_error(r->faults, o->at,
+                        "weather %.*s: local is for a destination that stands for a route",
+                        STR_ARG(set->name));
+        }
         d->weather[d->weather_count++] = w;
         return;
     }

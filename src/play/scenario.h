@@ -2,16 +2,20 @@
  * scenario: what `simulate` plays: destinations with their tempers, weather over them, and traffic;
  * read from a file by tables of settings like a configuration.
  *
- * Owns      A scenario owns its configuration and all that was made of it.
+ * Owns      A scenario owns its configuration and all that was made of it. Names of the plan that
+ *           scenario_use_plan takes are the plan's.
  * Limits    SCENARIO_SPANS_MAX rates or bursts of one class.
- * Errors    scenario_load: all faults with their places, then NULL.
+ * Errors    scenario_load, scenario_use_plan: all faults with their places; the former then NULL.
  */
 #pragma once
 
 #include "config/config.h"
 #include "mail/envelope.h"
 #include "play/behaviour.h"
+#include "play/mishap.h"
 #include "runtime/sim_net.h"
+
+struct plan;
 
 enum { SCENARIO_SPANS_MAX = 64, SCENARIO_GROUPS_MAX = 200, SCENARIO_CLASSES_MAX = 200 };
 
@@ -23,7 +27,8 @@ struct scenario_settings {
 };
 
 struct destination_settings {
-    struct str_list domains, behaviour;
+    struct str_list domains, behaviour, dns, local;
+    struct str route;
     uint32_t count, port, connections_max, messages_max;
     struct addr address;
     bool lmtp, starttls;
@@ -46,7 +51,7 @@ struct weather_settings {
     struct str name, destination;
     int64_t from_ms, until_ms;
     enum sim_net_way way;
-    struct str_list behaviour;
+    struct str_list behaviour, dns, local;
 };
 
 struct rate_span {
@@ -69,14 +74,21 @@ struct weather {
     const struct weather_settings *settings;
     int64_t until_ms;
     struct play_behaviour behaviour;
+    struct mishaps names, local;
 };
+
+/* What it is, once the plan is known. */
+enum destination_kind { DESTINATION_HOSTS, DESTINATION_MAILDIR, DESTINATION_PROGRAM };
 
 /* A kind of destination, `count` hosts of it. */
 struct destination {
     struct str name;
     const struct destination_settings *settings;
     unsigned number;
+    enum destination_kind kind;
+    bool is_assumed; /* not of the file: a local route that it does not describe */
     struct play_behaviour behaviour;
+    struct mishaps names, local;
     const struct weather **weather;
     size_t weather_count;
 };
@@ -117,6 +129,9 @@ struct scenario {
 
 struct scenario *scenario_load(struct str path, struct faults *faults);
 void scenario_free(struct scenario *s);
+/* Finds the routes that destinations stand for (`route`), and adds for each local route that has
+ * none one that takes all mail at once. Before anything else is made of the scenario. */
+void scenario_use_plan(struct scenario *s, const struct plan *p, struct faults *faults);
 /* It ends earlier, or later, than the file says. */
 void scenario_last(struct scenario *s, int64_t duration_ms);
 

@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "examples"
 CHAPTER = ROOT / "docs" / "queues-and-strategies.md"
-FEWEST = 5
+FEWEST = 6
 
 
 def runs(*words):

@@ -118,3 +118,86 @@ def test_mistakes_are_told_with_their_place(yard, tmp_path):
     assert "small.yaml:9:1" in answer.stderr and "weather" in answer.stderr
     nothing = yard.command("simulate")
     assert nothing.returncode == 64 and "--scenario" in nothing.stderr
+
+
+LOCAL = {
+    "server": {"local-domains": ["boxes.example", "tickets.example", "lmtp.example", "spare.example"]},
+    "queue": {
+        "route": {
+            "boxes": {"type": "local", "deliver": "maildir", "path": "/nowhere/boxes"},
+            "tickets": {"type": "local", "deliver": "pipe", "command": ["/usr/bin/false"], "command-timeout": "30s"},
+            "lmtp": {"type": "local", "address": "127.0.0.1", "port": 24},
+            "spare": {"type": "local", "deliver": "maildir", "path": "/nowhere/spare"},
+            "mx": {"type": "mx"}},
+        "schedule": {"local": {"retry": ["10s"], "expire": "1d", "queue-name": "local"},
+                     "remote": {"retry": ["10s"], "expire": "1d", "queue-name": "remote"}},
+        "strategy": {"route": [{"if": f"rcpt_domain == '{name}.example'", "use": name}
+                               for name in ("boxes", "tickets", "lmtp", "spare")] + [{"use": "mx"}]}},
+}
+
+WRONG = """
+duration: 10m
+sample: 10s
+destinations:
+  far: { domains: [far.example] }
+  gone: { domains: [gone.example], dns: [no-name] }
+  sick: { domains: [sick.example], dns: [servfail] }
+  boxes: { route: boxes, latency: [50ms] }
+  tickets: { route: tickets, latency: [100ms, 200ms, 1s], local: ["exit:75:busy@0.3", "exit:67:nobody@0.1"] }
+weather:
+  - { name: no-answer, destination: far, from: 2m, until: 4m, dns: [silent] }
+  - { name: disk-full, destination: boxes, from: 5m, until: 6m, local: [full] }
+  - { name: hangs, destination: tickets, from: 7m, until: 8m, local: [silent] }
+traffic:
+  far: { rate: [1/s], to: [a@far.example] }
+  gone: { burst: [5 at 1m], to: [a@gone.example] }
+  sick: { burst: [5 at 1m], to: [a@sick.example] }
+  boxes: { rate: [1/s], to: [a@boxes.example] }
+  tickets: { rate: [1/s], to: [a@tickets.example] }
+  lmtp: { rate: [1/s], to: [a@lmtp.example] }
+  spare: { rate: [1/s], to: [a@spare.example] }
+"""
+
+
+def test_names_maildirs_and_programs_fail_as_described(yard, tmp_path):
+    """Nothing is looked up, written or run: /usr/bin/false would fail all, /nowhere cannot be made."""
+    scenario = tmp_path / "wrong.yaml"
+    scenario.write_text(WRONG)
+    yard.configure(LOCAL)
+    report, text = plays(yard, scenario, "-c", str(yard.file), folder=tmp_path)
+    assert report["unstarted"] == 0
+
+    def worst(name, begin, end):  # the longest median of a sample in these minutes
+        medians = of(report, "classes", name)["series"]["p50_us"]
+        return max(medians[begin * 6:end * 6]) / 1e6
+
+    far = of(report, "classes", "far")
+    assert far["retries"] >= 120 and far["failed"] == 0 and far["waiting"] < 10
+    assert worst("far", 0, 2) < 1 < 10 < worst("far", 4, 5)
+    gone, sick = of(report, "classes", "gone"), of(report, "classes", "sick")
+    assert (gone["failed"], gone["retries"]) == (5, 0)
+    assert (sick["waiting"], sick["failed"]) == (5, 0) and sick["retries"] > 100
+
+    boxes = of(report, "classes", "boxes")
+    assert boxes["failed"] == 0 and boxes["retries"] >= 60
+    assert worst("boxes", 0, 5) < 1 and worst("boxes", 6, 7) > 10
+    tickets = of(report, "classes", "tickets")
+    assert tickets["retries"] > 100 and tickets["failed"] > 20  # EX_TEMPFAIL, and EX_NOUSER
+    assert of(report, "destinations", "tickets")["refusals"] > 120
+    for name in ("lmtp", "spare"):  # nothing is said of these
+        row = of(report, "classes", name)
+        assert row["delivered"] >= row["offered"] - 2 and row["retries"] == row["failed"] == 0
+        assert row["max_us"] < 1000000
+    assumed = [d["name"] for d in report["destinations"] if d["assumed"]]
+    assert sorted(assumed) == ["(lmtp)", "(spare)"]
+    assert "not in the scenario, so all their mail was taken at once" in text
+
+
+def test_words_that_do_not_fit_the_configuration_are_told(yard, tmp_path):
+    scenario = tmp_path / "wrong.yaml"
+    scenario.write_text(WRONG.replace("local: [full]", "local: [killed]").replace("route: boxes", "route: boxs"))
+    yard.configure(LOCAL)
+    answer = yard.command("simulate", "-c", str(yard.file), "--scenario", str(scenario))
+    assert answer.returncode == 1
+    assert "wrong.yaml:8:19: the configuration has no route boxs" in answer.stderr
+    assert "did you mean boxes?" in answer.stderr
