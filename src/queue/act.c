@@ -75,9 +75,15 @@ static struct act_effects fill(struct queue_work *w, struct when by)
 
 void act_again(struct queue_work *w, struct parcel *p, struct when by)
 {
+    struct act_effects effects;
+
     parcel_drop(w->work.parcel);
     w->work.parcel = p;
-    (void)fill(w, by);
+    effects = fill(w, by);
+    if (w->item != NULL) {
+        w->item->changed = effects.changed;
+        w->item->undecided = effects.undecided;
+    }
 }
 
 /* ---- answers ---- */
@@ -129,8 +135,22 @@ static struct str filter_of(const struct queue_work *w, uint32_t i)
     return c != NULL ? c->by : act->filter;
 }
 
+/* Where the states were computed again, whoever asked hears what was done in the end. Texts end
+ * with the work: of a new state it gets the times. */
+static void answer_again(const struct queue_work *w, struct action_job *item)
+{
+    for (uint32_t i = 0; i < item->to_count; i++) {
+        item->keeps[i] = w->keeps[i];
+        item->results[i].next = w->work.results[i].next;
+        item->results[i].notice = w->work.results[i].notice;
+    }
+}
+
 void act_stored(struct queue *q, struct queue_work *w)
 {
+    if (w->item != NULL && w->item->keeps != w->keeps) {
+        answer_again(w, w->item);
+    }
     for (uint32_t i = 0; i < w->work.to_count; i++) {
         const struct rcpt_state *s = &w->work.results[i];
         const struct recipient *r = &w->about->to[w->work.to[i]];
