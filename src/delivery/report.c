@@ -16,7 +16,7 @@
 #include "runtime/log.h"
 #include "runtime/random.h"
 
-enum { TRY_AGAIN_MS = 10 * 1000 };
+enum { TRY_AGAIN_MS = 10 * 1000, STALE_MS = 100 };
 
 /* What one try needs; everything lives in the arena but the parcels. */
 struct telling {
@@ -27,6 +27,7 @@ struct telling {
     struct store_change *changes;
     uint32_t change_count;
     struct dsn_facts facts;
+    struct str dropped_by; /* a filter; empty: it is to be made */
 };
 
 /* Content from `from` to `to` into out. */
@@ -49,17 +50,18 @@ static struct err content_read(struct store *s, const struct parcel *p, uint64_t
     return ERR_OK;
 }
 
-/* The states without their debt. */
-static void settle(struct telling *t)
+/* The states without their debt; `only`: where that is the debt. */
+static void settle(struct telling *t, const enum report_owed *only)
 {
     const struct message *m = &t->original->message;
     struct rcpt_state *states = arena_array(&t->arena, m->to_count, sizeof *states);
 
     t->changes = arena_array(&t->arena, m->to_count, sizeof *t->changes);
+    t->change_count = 0;
     for (uint32_t i = 0; i < m->to_count; i++) {
         const struct rcpt_state *old = &m->to[i].state;
 
-        if (old->owed == OWED_NONE) {
+        if (old->owed == OWED_NONE || (only != NULL && old->owed != only[i])) {
             continue;
         }
         states[i] = *old;
@@ -185,11 +187,7 @@ static bool is_wanted(struct telling *t, struct buf *text, struct when by)
             rewrite(t, &v.view, text);
         }
     }
-    if (is_dropped) {
-        event_raise(&ev_report_dropped, f_message(t->original->message.id),
-                    f_rcpt(t->original->message.sender), f_name(v.by),
-                    f_recipients(t->change_count));
-    }
+    t->dropped_by = is_dropped ? arena_dup(&t->arena, v.by) : STR_EMPTY;
     filters_drop(f);
     return !is_dropped;
 }
@@ -216,6 +214,48 @@ static struct err forgive(struct telling *t, struct when by)
     return store_commit(t->l->d->options.store, &c, by);
 }
 
+/* The debts of `asked`, one for each recipient, as far as they are still those. */
+static struct err settle_again(struct telling *t, const enum report_owed *asked, struct when by)
+{
+    struct parcel *now;
+    struct err e = store_fetch(t->l->d->options.store, t->original->message.id, &now, by);
+
+    if (e.code != OK) {
+        return e;
+    }
+    parcel_drop(t->original);
+    t->original = now;
+    settle(t, asked);
+    return ERR_OK;
+}
+
+/* What a filter has dropped is not told of, whatever became of a recipient while it thought; a debt
+ * that came meanwhile is another one, and is told of. */
+static struct err drop(struct telling *t, struct when by)
+{
+    const struct message *m = &t->original->message;
+    enum report_owed *asked = arena_array(&t->arena, m->to_count, sizeof *asked);
+    uint32_t count = t->change_count;
+    struct err e = forgive(t, by);
+
+    for (uint32_t i = 0; i < m->to_count; i++) {
+        asked[i] = m->to[i].state.owed;
+    }
+    while (e.code == ERR_STALE) {
+        e = fiber_sleep(when_after(STALE_MS), by);
+        e = e.code ? e : settle_again(t, asked, by);
+        if (e.code == OK && t->change_count > 0) {
+            e = forgive(t, by);
+        }
+    }
+    if (e.code == OK) {
+        m = &t->original->message;
+        event_raise(&ev_report_dropped, f_message(m->id), f_rcpt(m->sender), f_name(t->dropped_by),
+                    f_recipients(count));
+    }
+    return e;
+}
+
 static struct err tell_sender(struct telling *t, struct when by)
 {
     struct delivery *d = t->l->d;
@@ -224,7 +264,7 @@ static struct err tell_sender(struct telling *t, struct when by)
     struct err e = write_notice(t, &text, by);
 
     if (e.code == OK && filters_ask_at(t->l, HOOK_DSN) && !is_wanted(t, &text, by)) {
-        return forgive(t, by);
+        return drop(t, by);
     }
     e = e.code ? e : put_content(t, buf_str(&text), by);
     if (e.code) {
@@ -250,7 +290,7 @@ static struct err report_once(struct telling *t, uint64_t message, struct when b
     if (e.code) {
         return e;
     }
-    settle(t);
+    settle(t, NULL);
     if (t->change_count == 0) {
         return ERR_OK;
     }
@@ -286,9 +326,13 @@ void report_fiber(void *arg)
         if (e.code == OK || e.code == ERR_NOT_FOUND || e.code == ERR_CANCELLED) {
             break;
         }
-        event_raise(&ev_report_failed, f_message(r->message), f_text(err_say(e, why, sizeof why)));
-        /* A state that moved meanwhile (ERR_STALE) is read anew as well. */
-        if (fiber_sleep(when_after(TRY_AGAIN_MS), WHEN_NEVER).code) {
+        /* A state that moved meanwhile is read anew: it is nobody's fault. */
+        if (e.code != ERR_STALE) {
+            event_raise(&ev_report_failed, f_message(r->message),
+                        f_text(err_say(e, why, sizeof why)));
+        }
+        if (fiber_sleep(when_after(e.code == ERR_STALE ? STALE_MS : TRY_AGAIN_MS), WHEN_NEVER)
+                .code) {
             break;
         }
     }
