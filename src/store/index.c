@@ -5,7 +5,10 @@
 
 #include <string.h>
 
-enum { CHUNK_ENTRIES = 256 };
+enum {
+    CHUNK_ENTRIES = 256,
+    WORTH_MOVING = 8, /* free places: half of them are filled, and both chunks have room */
+};
 
 struct index_chunk {
     uint32_t count;
@@ -15,7 +18,7 @@ struct index_chunk {
 _Static_assert(sizeof(struct entry) <= 64, "the promise about memory (P7)");
 _Static_assert(sizeof(struct slot) == 16, "one line of a large message's recipients");
 
-/* The chunk that holds id, or would: the last that begins with no greater id. */
+/* The chunk that holds id, or would: the last that begins with no greater id, or is empty. */
 static uint32_t chunk_of(const struct index *x, uint64_t id)
 {
     uint32_t low = 0, high = x->chunk_count;
@@ -23,7 +26,7 @@ static uint32_t chunk_of(const struct index *x, uint64_t id)
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
 
-        if (x->chunks[middle]->entries[0].id <= id) {
+        if (x->chunks[middle]->count == 0 || x->chunks[middle]->entries[0].id <= id) {
             low = middle;
         } else {
             high = middle;
@@ -95,18 +98,47 @@ static void insert_chunk(struct index *x, uint32_t at, struct index_chunk *c)
     x->chunk_count++;
 }
 
-/* Makes room in a full chunk: a new one behind it takes the upper half, or nothing when what comes
- * is greater than all, as new ids are. */
-static void split(struct index *x, uint32_t chunk, bool at_end)
+static uint32_t free_in(const struct index *x, uint32_t chunk)
 {
-    struct index_chunk *c = x->chunks[chunk];
-    struct index_chunk *behind = chunk_new(x);
-    uint32_t keep = at_end ? c->count : c->count / 2;
+    return chunk < x->chunk_count ? CHUNK_ENTRIES - x->chunks[chunk]->count : 0;
+}
 
-    behind->count = c->count - keep;
-    memcpy(behind->entries, &c->entries[keep], behind->count * sizeof c->entries[0]);
-    c->count = keep;
-    insert_chunk(x, chunk + 1, behind);
+/* The first of a chunk to the end of the one before it, or the last to the front of the one behind. */
+static void move_left(struct index *x, uint32_t chunk, uint32_t count)
+{
+    struct index_chunk *c = x->chunks[chunk], *left = x->chunks[chunk - 1];
+
+    memcpy(&left->entries[left->count], c->entries, count * sizeof c->entries[0]);
+    left->count += count;
+    c->count -= count;
+    memmove(c->entries, &c->entries[count], c->count * sizeof c->entries[0]);
+}
+
+static void move_right(struct index *x, uint32_t chunk, uint32_t count)
+{
+    struct index_chunk *c = x->chunks[chunk], *right = x->chunks[chunk + 1];
+
+    memmove(&right->entries[count], right->entries, right->count * sizeof c->entries[0]);
+    c->count -= count;
+    memcpy(right->entries, &c->entries[c->count], count * sizeof c->entries[0]);
+    right->count += count;
+}
+
+/* Makes room in a full chunk: its neighbours take some, and when they are full a new one behind it takes
+ * the upper half, or nothing when what comes is greater than all. For new ids are the greatest or nearly
+ * so, since sessions end in another order than they began, and halves that ids have passed stay halves. */
+static void make_room(struct index *x, uint32_t chunk, bool at_end)
+{
+    uint32_t left = chunk > 0 ? free_in(x, chunk - 1) : 0, right = free_in(x, chunk + 1);
+
+    if (right >= WORTH_MOVING) {
+        move_right(x, chunk, right / 2);
+    } else if (left >= WORTH_MOVING) {
+        move_left(x, chunk, left / 2);
+    } else {
+        insert_chunk(x, chunk + 1, chunk_new(x));
+        move_right(x, chunk, at_end ? 0 : CHUNK_ENTRIES / 2);
+    }
 }
 
 struct entry *index_add(struct index *x, uint64_t id, uint32_t to_count)
@@ -122,11 +154,9 @@ struct entry *index_add(struct index *x, uint64_t id, uint32_t to_count)
     chunk = chunk_of(x, id);
     at = place_in(x->chunks[chunk], id);
     if (x->chunks[chunk]->count == CHUNK_ENTRIES) {
-        split(x, chunk, at == CHUNK_ENTRIES && chunk + 1 == x->chunk_count);
-        if (at >= x->chunks[chunk]->count) {
-            at -= x->chunks[chunk]->count;
-            chunk++;
-        }
+        make_room(x, chunk, at == CHUNK_ENTRIES && chunk + 1 == x->chunk_count);
+        chunk = chunk_of(x, id);
+        at = place_in(x->chunks[chunk], id);
     }
     c = x->chunks[chunk];
     must(at == c->count || c->entries[at].id != id);

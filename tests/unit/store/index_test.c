@@ -60,11 +60,38 @@ static void rising_ids_fill_their_chunks(void **state)
     index_done(&x);
 }
 
+/* Sessions that take their ids one after the other are answered in any order. */
+static void ids_that_rise_in_disorder_fill_them_nearly(void **state)
+{
+    enum { IDS = 100000, SESSIONS = 50 };
+    uint64_t open[SESSIONS], seed = 11, id = 0, before = 0;
+    struct index x = {0};
+
+    (void)state;
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        open[i] = ++id;
+    }
+    while (id < IDS) {
+        uint64_t *done = &open[next(&seed) % SESSIONS];
+
+        (void)index_add(&x, *done, 1);
+        *done = ++id;
+    }
+    assert_in_range(x.chunk_count, x.count / 256, x.count / 256 * 11 / 10);
+    for (struct entry *e = index_after(&x, 0); e != NULL; e = index_after(&x, before), x.count--) {
+        assert_true(e->id > before);
+        before = e->id;
+    }
+    assert_int_equal(x.count, 0);
+    index_done(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_agrees_with_a_plain_array),
         cmocka_unit_test(rising_ids_fill_their_chunks),
+        cmocka_unit_test(ids_that_rise_in_disorder_fill_them_nearly),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
