@@ -241,11 +241,15 @@ static enum err_code code_of(const struct exchange *x)
     return ERR_SYSTEM;
 }
 
-/* The library's words may quote the other side. */
+/* The library's words may quote the other side, and name its address. */
 static void say(struct buf *why, const char *text)
 {
-    for (; *text != 0; text++) {
-        buf_byte(why, *text >= 0x20 && *text <= 0x7e ? *text : '?');
+    struct str words = str_of(text);
+    size_t address = str_find_str(words, STR(" in connection to "));
+
+    words = address != STR_NONE ? str_head(words, address) : words;
+    for (size_t i = 0; i < words.len; i++) {
+        buf_byte(why, words.ptr[i] >= 0x20 && words.ptr[i] <= 0x7e ? words.ptr[i] : '?');
     }
 }
 

@@ -14,10 +14,16 @@ Paths, with a query that is ignored; all but those that end the connection keep 
     /status/NNN        that status, with a small body
     /say/BODY          200, application/json and BODY, percent-decoded
     /type/MAIN/SUB     that Content-Type
+    /answer/MAIN/SUB/DATA   200, that Content-Type, and DATA, base64url-decoded
+    /created/MAIN/SUB/DATA  the same with 201
+    /file/MAIN/SUB/NAME     200, with the file of that name in FOLDER
+    /register/FORMAT/PATH   a registration as draft-degennaro-mta-hooks-01 has it, for stage data,
+                       in json or cbor, whose calls go to /PATH
     see the functions below for the rest: the name of a behaviour is the first part of its path.
 """
 
 import asyncio
+import base64
 import gzip
 import hashlib
 import json
@@ -28,6 +34,7 @@ import sys
 import urllib.parse
 import warnings
 
+FOLDER = pathlib.Path(sys.argv[1]).resolve()
 BEHAVIOURS = {}
 COUNTS = {"connections": 0, "requests": 0, "open": 0}
 
@@ -108,6 +115,33 @@ async def do_say(c):
 @behaviour
 async def do_type(c):
     await c.answer(200, b"<html>words</html>", kind="/".join(c.parts))
+
+
+@behaviour
+async def do_answer(c):
+    await c.answer(200, base64.urlsafe_b64decode("".join(c.parts[2:])),
+                   kind="/".join(c.parts[:2]))
+
+
+@behaviour
+async def do_created(c):
+    await c.answer(201, base64.urlsafe_b64decode("".join(c.parts[2:])),
+                   kind="/".join(c.parts[:2]))
+
+
+@behaviour
+async def do_file(c):
+    await c.answer(200, (FOLDER / c.parts[2]).read_bytes(), kind="/".join(c.parts[:2]))
+
+
+@behaviour
+async def do_register(c):
+    await c.answer(201, json.dumps({
+        "registrationId": "r", "status": "active", "createdAt": None, "expiresAt": None,
+        "hookEndpoint": "/" + "/".join(c.parts[1:]),
+        "endpoints": {"status": "/status/200", "deregistration": "/status/200"},
+        "negotiated": {"serialization": c.parts[0], "outbound": None, "inbound": {
+            "stages": ["data"], "properties": ["/stage", "/action", "/rawMessage"]}}}).encode())
 
 
 @behaviour
@@ -463,6 +497,6 @@ async def main(folder):
 if __name__ == "__main__":
     import os
     try:
-        asyncio.run(asyncio.wait_for(main(pathlib.Path(sys.argv[1]).resolve()), 1800))
+        asyncio.run(asyncio.wait_for(main(FOLDER), 1800))
     finally:
         os._exit(0)
