@@ -230,7 +230,7 @@ static bool fails(struct scanner *s, struct fetch_answer *ret, struct buf *why, 
         *e = err_of(ERR_CLOSED);
         return true;
     case SCANNER_REFUSING:
-        ret->status = random_below(30) == 0 ? 403 : 503;
+        ret->status = s->blocks && random_below(30) == 0 ? 403 : 503;
         return true;
     case SCANNER_WELL:
     case SCANNER_SLOW:
@@ -255,7 +255,7 @@ static struct err registers(struct scanners *all, struct scanner *s, const struc
     }
     sim_point(all->world, "registration");
     if (read_body(all, s, r, body, a, &offer)) {
-        grant(s, &offer, s->mood == SCANNER_GARBAGE && random_below(20) == 0, a, ret);
+        grant(s, &offer, s->blocks && s->mood == SCANNER_GARBAGE && random_below(20) == 0, a, ret);
     }
     return ERR_OK;
 }
@@ -508,8 +508,12 @@ static struct err acts(struct scanners *all, struct scanner *s, struct scanner_a
 static struct err asked(struct scanners *all, struct scanner *s, const struct fetch_request *r,
                         struct arena *a, struct fetch_answer *ret, struct buf *why, struct when by)
 {
-    struct scanner_question q = {
-        .scanner = s, .arena = a, .set = doc_list(), .add = doc_list(), .delete = doc_list()};
+    struct scanner_question q = {.scanners = all,
+                                 .scanner = s,
+                                 .arena = a,
+                                 .set = doc_list(),
+                                 .add = doc_list(),
+                                 .delete = doc_list()};
     struct scanner_asked *k;
     struct doc request;
     struct str body;
@@ -538,8 +542,8 @@ static struct err asked(struct scanners *all, struct scanner *s, const struct fe
 
 /* ---- all of them ---- */
 
-static struct err answer(void *ctx, const struct fetch_request *r, struct arena *a,
-                         struct fetch_answer *ret, struct buf *why, struct when by)
+struct err scanners_answer(void *ctx, const struct fetch_request *r, struct arena *a,
+                           struct fetch_answer *ret, struct buf *why, struct when by)
 {
     struct scanners *all = ctx;
     struct scanner *s = NULL;
@@ -573,7 +577,7 @@ void scanners_begin(struct scanners *all, struct machine *m)
 {
     all->world = m->world;
     all->run = m->run;
-    all->sim = (struct fetch_sim){answer, all};
+    all->sim = (struct fetch_sim){scanners_answer, all};
     for (unsigned i = 0; i < all->count; i++) {
         struct scanner *s = all->items[i];
 

@@ -50,6 +50,7 @@ struct scanner {
     /* The scenario's. */
     const char *host;                 /* in text: 192.0.2.1 */
     bool is_patch, is_cbor, is_found; /* is_found: by discovery */
+    bool blocks;                      /* now and then a registration is refused for good */
     int64_t slow_ms;                  /* no answer takes longer that is one */
     unsigned mood;
     /* Its own. */
@@ -61,7 +62,10 @@ struct scanner {
     struct scanner_asked asked[SCANNER_ASKED_MAX];
 };
 
+struct scanners;
+
 struct scanner_question {
+    struct scanners *scanners;
     struct scanner *scanner;
     struct arena *arena;
     struct str id, stage;
@@ -82,6 +86,9 @@ struct scanners {
     struct fetch_sim sim;
 };
 
+/* What answers all calls; ctx: the scanners. */
+struct err scanners_answer(void *ctx, const struct fetch_request *r, struct arena *a,
+                           struct fetch_answer *ret, struct buf *why, struct when by);
 /* For machine_options.before. */
 void scanners_begin(struct scanners *all, struct machine *m);
 /* Lines of the configuration of a hook, from "dialect" on. */

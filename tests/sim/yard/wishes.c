@@ -5,13 +5,6 @@
 
 #include <stdio.h>
 
-enum {
-    MADE_MS = 5000,  /* a wish is made, or given up, within */
-    WINDOW_MS = 300, /* what was told and not stored before a crash may be lost */
-    SETTLED_MS = 1500,
-    WALK_MAX = 1000
-};
-
 void wishes_init(struct wish_book *w, struct sim_run *run, struct ledger *l)
 {
     *w = (struct wish_book){.run = run, .ledger = l};
@@ -25,11 +18,6 @@ struct fate *wishes_fate(struct wish_book *w, const struct ledger_rcpt *r, unsig
 static int64_t now_ms(void)
 {
     return clock_date().ms;
-}
-
-static const char *address_of(const struct wish_book *w, const struct wish *k)
-{
-    return w->ledger->mail[k->number].to[k->at].address;
 }
 
 /* ---- what is wanted ---- */
@@ -76,12 +64,6 @@ struct noticed *wishes_report(struct wish_book *w, struct str message_id)
 
 /* ---- what the server says ---- */
 
-/* Recipients of a message whose jobs would be one are some milliseconds apart. */
-static bool is_near(int64_t is_ms, int64_t wanted_ms)
-{
-    return is_ms >= wanted_ms && is_ms <= wanted_ms + LEDGER_RCPTS_MAX;
-}
-
 static bool fits(const struct wish *k, struct str action, int64_t next_ms)
 {
     switch (k->kind) {
@@ -94,7 +76,7 @@ static bool fits(const struct wish *k, struct str action, int64_t next_ms)
     case WISHES_TIME:
         /* Not sooner than in a second, from when it is made. */
         return str_eq(action, STR("deferred")) &&
-               (is_near(next_ms, k->next_ms) ||
+               (wishes_is_near(next_ms, k->next_ms) ||
                 (next_ms > k->next_ms && next_ms <= now_ms() + WISH_MS_MIN));
     }
     return false;
@@ -212,7 +194,7 @@ static void unmade(struct wish_book *w, struct ledger_rcpt *r, unsigned number)
         return;
     }
     k->is_open = false;
-    if (fate->changed_ms <= k->asked_ms && fate->due_ms > now_ms() + WINDOW_MS &&
+    if (fate->changed_ms <= k->asked_ms && fate->due_ms > now_ms() + WISHES_WINDOW_MS &&
         w->cancelled_ms[number] == 0 && w->ledger->mail[number].has_sender) {
         sim_fail(w->run, "%s: a filter's wish was not made, and nothing had changed", r->address);
     }
@@ -226,7 +208,8 @@ static void attempted(struct wish_book *w, struct ledger_rcpt *r, unsigned numbe
         sim_fail(w->run, "%s was tried %lld ms after its time", r->address,
                  (long long)(began_ms - fate->due_ms));
     }
-    if (fate->is_given_up && (!fate->is_uncertain || began_ms > fate->given_up_ms + WINDOW_MS)) {
+    if (fate->is_given_up &&
+        (!fate->is_uncertain || began_ms > fate->given_up_ms + WISHES_WINDOW_MS)) {
         sim_fail(w->run, "%s was tried after it was given up", r->address);
     }
     if (w->cancelled_ms[number] > 0 && fate->revived_ms < w->cancelled_ms[number] &&
@@ -272,6 +255,10 @@ static void result(struct wish_book *w, struct ledger_rcpt *r, unsigned number, 
 /* Debts are settled, by a notice or without one. */
 static void settled(struct wish_book *w, unsigned number, bool is_dropped)
 {
+    if (w->drop_said[number] && !is_dropped) {
+        sim_fail(w->run, "the sender of message %u is told what a filter has dropped", number);
+    }
+    w->drop_said[number] = false;
     for (unsigned i = 0; i < w->ledger->mail[number].to_count; i++) {
         struct fate *fate = &w->fates[number][i];
         struct ledger_rcpt *r = &w->ledger->mail[number].to[i];
@@ -436,7 +423,7 @@ static void took_added(struct wish_book *w, struct added *a, struct str content)
         }
     }
     if (a->taken > 0 &&
-        (a->taken_life == w->ledger->life || a->taken_ms < life->crash_ms - WINDOW_MS)) {
+        (a->taken_life == w->ledger->life || a->taken_ms < life->crash_ms - WISHES_WINDOW_MS)) {
         sim_fail(w->run, "recipient a%u was served twice", (unsigned)(a - w->added));
     }
     a->taken++;
@@ -472,175 +459,4 @@ bool wishes_took(struct wish_book *w, unsigned host, const struct play_message *
         check_report(w, mail->content);
     }
     return false;
-}
-
-/* ---- what the store has ---- */
-
-static void check_stored(struct wish_book *w, const struct ledger_rcpt *r, unsigned number,
-                         const struct rcpt_state *s)
-{
-    struct fate *fate = wishes_fate(w, r, number);
-    bool waits = s->status == RCPT_WAITING;
-
-    if (fate->is_shown && fate->is_final && waits) {
-        sim_fail(w->run, "%s waits after %u attempts, and filters were asked about its end",
-                 r->address, s->attempts);
-    }
-    if (fate->is_shown && !fate->is_final && waits && s->attempts < fate->shown_attempts) {
-        sim_fail(w->run, "%s has %u attempts in the store, and filters were asked about %u",
-                 r->address, s->attempts, fate->shown_attempts);
-    }
-    if (fate->due_ms > 0 && fate->is_durable && waits && s->held_since.ms == 0 &&
-        !is_near(s->next.ms, fate->due_ms)) {
-        sim_fail(w->run, "%s is due at %lld, and the store has %lld", r->address,
-                 (long long)fate->due_ms, (long long)s->next.ms);
-    }
-    if (fate->is_given_up && !fate->is_uncertain && waits) {
-        sim_fail(w->run, "%s waits, and was given up", r->address);
-    }
-}
-
-static bool walk(struct wish_book *w, struct machine *m, struct when by,
-                 void (*fn)(struct wish_book *w, const struct ledger_rcpt *r, unsigned number,
-                            const struct rcpt_state *s))
-{
-    struct arena a ARENA_LOCAL = {0};
-    struct message *all;
-    uint32_t count;
-
-    if (store_walk(m->store, 0, WALK_MAX, &a, &all, &count, by).code != OK) {
-        return false;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t k = 0; k < all[i].to_count; k++) {
-            unsigned number;
-            struct ledger_rcpt *r = ledger_rcpt(w->ledger, all[i].to[k].address, &number);
-
-            if (r != NULL) {
-                fn(w, r, number, &all[i].to[k].state);
-            }
-        }
-    }
-    return true;
-}
-
-void wishes_begin(struct wish_book *w, struct machine *m)
-{
-    w->world = m->world;
-    for (unsigned i = 0; i < w->ledger->count; i++) {
-        for (unsigned k = 0; k < w->ledger->mail[i].to_count; k++) {
-            struct fate *fate = &w->fates[i][k];
-
-            if (fate->due_ms > 0 && fate->due_ms < now_ms()) {
-                fate->due_ms = now_ms();
-                fate->is_durable = false;
-            }
-        }
-    }
-    (void)walk(w, m, WHEN_NEVER, check_stored);
-}
-
-void wishes_end(struct wish_book *w, bool crashed, int64_t at_ms)
-{
-    memset(w->open, 0, sizeof w->open);
-    memset(w->cancelled_ms, 0, sizeof w->cancelled_ms);
-    for (unsigned i = 0; i < w->ledger->count; i++) {
-        for (unsigned k = 0; k < w->ledger->mail[i].to_count; k++) {
-            struct fate *fate = &w->fates[i][k];
-
-            if (fate->is_given_up && fate->is_uncertain && fate->given_up_life == w->ledger->life &&
-                crashed && fate->given_up_ms > at_ms - WINDOW_MS) {
-                fate->may_be_given_up = fate->is_given_up;
-                fate->is_given_up = fate->untold[0] = fate->untold[1] = false;
-                w->ledger->mail[i].to[k].cancelled = false;
-            }
-            if (!fate->is_durable && crashed && fate->due_since_ms > at_ms - WINDOW_MS) {
-                fate->due_ms = 0;
-            }
-            if (fate->is_given_up) {
-                fate->is_uncertain = false;
-            }
-        }
-    }
-}
-
-static void check_shown(struct wish_book *w, const struct ledger_rcpt *r, unsigned number,
-                        const struct rcpt_state *s)
-{
-    struct fate *fate = wishes_fate(w, r, number);
-    int64_t now = now_ms();
-
-    if (s->status != RCPT_WAITING || s->held_since.ms > 0 || fate->due_ms == 0) {
-        return;
-    }
-    if (now > fate->due_ms + w->late_ms + MADE_MS) {
-        sim_fail(w->run, "%s was not tried %lld ms after its time", r->address,
-                 (long long)(now - fate->due_ms));
-    }
-    if (now > fate->due_since_ms + SETTLED_MS && fate->due_ms > now + SETTLED_MS &&
-        !is_near(s->next.ms, fate->due_ms)) {
-        sim_fail(w->run, "%s is due at %lld, and the queue shows %lld", r->address,
-                 (long long)fate->due_ms, (long long)s->next.ms);
-    }
-}
-
-void wishes_look(struct wish_book *w, struct machine *m, struct when by)
-{
-    for (unsigned i = 0; i < WISHES_OPEN_MAX; i++) {
-        struct wish *k = &w->open[i];
-        struct fate *fate = &w->fates[k->number][k->at];
-
-        if (!k->is_open || now_ms() < k->said_ms + MADE_MS) {
-            continue;
-        }
-        k->is_open = false;
-        if (fate->unmade > 0) {
-            fate->unmade--;
-        } else {
-            sim_fail(w->run, "%s: a filter's wish was neither made nor given up", address_of(w, k));
-        }
-    }
-    for (unsigned i = 0; i < w->added_count; i++) {
-        const struct added *a = &w->added[i];
-
-        if (a->life == w->ledger->life && !a->is_added && !a->is_refused &&
-            now_ms() > a->said_ms + MADE_MS) {
-            sim_fail(w->run, "recipient a%u was neither added nor refused", i);
-        }
-    }
-    (void)walk(w, m, by, check_shown);
-}
-
-/* Of those whose end was stored, or not, when the machine crashed. */
-void wishes_settle(struct wish_book *w)
-{
-    for (unsigned i = 0; i < w->ledger->count; i++) {
-        for (unsigned k = 0; k < w->ledger->mail[i].to_count; k++) {
-            struct ledger_rcpt *r = &w->ledger->mail[i].to[k];
-
-            r->cancelled = r->cancelled || (w->fates[i][k].may_be_given_up && r->taken == 0);
-        }
-    }
-}
-
-void wishes_judge(struct wish_book *w)
-{
-    for (unsigned i = 0; i < w->added_count; i++) {
-        const struct added *a = &w->added[i];
-
-        if ((a->is_added && a->taken == 0) || (a->is_refused && a->taken > 0)) {
-            sim_fail(w->run, "recipient a%u was %s, and served %u times", i,
-                     a->is_added ? "added" : "refused", a->taken);
-        }
-    }
-    for (unsigned i = 0; i < w->ledger->count; i++) {
-        for (unsigned k = 0; k < w->ledger->mail[i].to_count; k++) {
-            const struct ledger_rcpt *r = &w->ledger->mail[i].to[k];
-            const struct fate *fate = &w->fates[i][k];
-
-            if ((fate->untold[0] && r->failed > 0) || (fate->untold[1] && r->delayed > 0)) {
-                sim_fail(w->run, "%s: its sender was told what a filter had dropped", r->address);
-            }
-        }
-    }
 }

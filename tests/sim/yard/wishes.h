@@ -13,6 +13,8 @@
 #include "ledger.h"
 
 enum {
+    WISHES_MADE_MS = 5000,  /* a wish is made, or given up, within */
+    WISHES_WINDOW_MS = 300, /* what was told and not stored before a crash may be lost */
     WISHES_OPEN_MAX = 128,
     WISHES_ADDED_MAX = 512,
     WISHES_REPORTS_MAX = 1024,
@@ -77,12 +79,19 @@ struct wish_book {
     unsigned added_count;
     struct noticed reports[WISHES_REPORTS_MAX];
     unsigned report_count;
+    bool drop_said[LEDGER_MAIL_MAX];    /* of the notice that is being made */
     unsigned dsn_told[LEDGER_MAIL_MAX]; /* bits of recipients, in the latest question */
     unsigned dsn_failed[LEDGER_MAIL_MAX];
 };
 
+/* Recipients of a message whose jobs would be one are some milliseconds apart. */
+static inline bool wishes_is_near(int64_t is_ms, int64_t wanted_ms)
+{
+    return is_ms >= wanted_ms && is_ms <= wanted_ms + LEDGER_RCPTS_MAX;
+}
+
 void wishes_init(struct wish_book *w, struct sim_run *run, struct ledger *l);
-/* A life begins, with the server up: looks at what the store has. */
+/* wishes_store.c. A life begins, with the server up: looks at what the store has. */
 void wishes_begin(struct wish_book *w, struct machine *m);
 void wishes_end(struct wish_book *w, bool crashed, int64_t at_ms);
 
