@@ -165,7 +165,7 @@ struct err view_read_page(struct str json, struct arena *a, struct view_page *re
                               .total = number_of(root, "total"),
                               .next = text_of(root, "next")};
     ret->items = arena_array(a, ret->count, sizeof(*ret->items));
-    for (size_t i = 0; i < ret->count; i++) {
+    for (size_t i = 0; items != NULL && i < ret->count; i++) {
         is_good = read_message(&items->members[i].value, a, &ret->items[i]) && is_good;
     }
     return is_good ? ERR_OK : err_of(ERR_SYNTAX);

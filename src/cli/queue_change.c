@@ -105,7 +105,7 @@ static void show_progress(struct lines *l, struct str line)
 {
     struct view_member *m;
     size_t count;
-    struct str inner = line;
+    struct str inner;
 
     if (!str_starts(line, STR("{\"progress\":")) || !l->is_terminal) {
         return;

@@ -45,6 +45,7 @@ bool answer_paused(struct job *j)
     if (covered < w->to_count) {
         part(j, covers);
     } else {
+        must(covers[0] != NULL);
         queue_prepared(w, PREPARED_WAIT, STR_EMPTY, WAIT_PAUSED, covers[0]->until,
                        pause_text(covers[0], &w->arena));
     }

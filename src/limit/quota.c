@@ -413,7 +413,6 @@ void quotas_free(struct quotas *q)
 {
     size_t at = 0;
     struct held *h;
-    struct use *u;
 
     if (q == NULL) {
         return;
@@ -428,7 +427,7 @@ void quotas_free(struct quotas *q)
         mem_free(h);
     }
     at = 0;
-    while ((u = map_each(&q->uses, &at)) != NULL) {
+    if (map_each(&q->uses, &at) != NULL) {
         never("what nobody holds is in use");
     }
     map_done(&q->uses);
