@@ -57,6 +57,11 @@ void admin_watch(struct admin *ad)
     log_tap(tap, ad);
 }
 
+void admin_use_delivery(struct admin *ad, const struct delivery *delivery)
+{
+    ad->options.delivery = delivery;
+}
+
 void admin_use_lookups(struct admin *ad, const struct lookups *lookups)
 {
     ad->options.lookups = lookups;

@@ -19,6 +19,7 @@
 #include "base/err.h"
 
 struct admin;
+struct delivery;
 struct engine;
 struct inbound;
 struct loop;
@@ -31,10 +32,11 @@ struct admin_options {
     unsigned loop_count;
     struct queue *queue;
     struct store *store;
-    const struct inbound *inbound; /* or NULL: nothing is said of it */
-    struct str hostname;           /* of Message-IDs; copied */
-    const struct lookups *lookups; /* may come later: admin_use_lookups */
-    const struct engine *engine;   /* of filters; NULL: none */
+    const struct inbound *inbound;   /* or NULL: nothing is said of it */
+    struct str hostname;             /* of Message-IDs; copied */
+    const struct lookups *lookups;   /* may come later: admin_use_lookups */
+    const struct engine *engine;     /* of filters; NULL: none */
+    const struct delivery *delivery; /* comes later: admin_use_delivery */
     /* Reads the configuration again. Faults and notes go to `lines`; not OK: the old one holds. */
     struct err (*reload)(void *ctx, struct buf *lines, struct when by);
     void *ctx;
@@ -44,6 +46,7 @@ struct admin *admin_new(const struct admin_options *o);
 /* Counts events from now on: once in a process, before world_run. */
 void admin_watch(struct admin *ad);
 /* Before admin_open: what look-ups there were, for /metrics. */
+void admin_use_delivery(struct admin *ad, const struct delivery *delivery);
 void admin_use_lookups(struct admin *ad, const struct lookups *lookups);
 /* On the home loop. */
 struct err admin_open(struct admin *ad, const struct admin_settings *settings, struct buf *why);

@@ -3,6 +3,7 @@
  */
 #include "admin/part.h"
 #include "base/check.h"
+#include "delivery/delivery.h"
 #include "inbound/inbound.h"
 #include "lookup/lookup.h"
 #include "queue/queue.h"
@@ -92,6 +93,18 @@ static const struct metric lookup_rows[] = {
     {"lookups_refused_total", "counter", "of these, not asked since the store is away",
      OF_LOOKUPS(refused)},
     {"lookups_failed_total", "counter", "of these, without an answer", OF_LOOKUPS(failed)},
+};
+
+#define OF_DELIVERY(member) offsetof(struct delivery_counts, member)
+static const struct metric delivery_rows[] = {
+    {"delivery_connections_total", "counter", "connections to other servers",
+     OF_DELIVERY(connections)},
+    {"delivery_reuses_total", "counter", "times that one was used again", OF_DELIVERY(reuses)},
+    {"delivery_transactions_total", "counter", "transactions over them", OF_DELIVERY(transactions)},
+    {"delivery_idle_connections", "gauge", "connections kept for later", OF_DELIVERY(idle)},
+    {"filters_unasked_total", "counter",
+     "attempts that no filter was asked about, since too many questions were open",
+     OF_DELIVERY(unasked)},
 };
 
 static const struct metric depth_rows[] = {
@@ -227,6 +240,11 @@ void admin_metrics(const struct http_request *r, struct http_answer *answer, str
     put_table(&answer->body, store_rows, COUNT_OF(store_rows), &store);
     (void)put_limiters(&answer->body, ad, r->arena, by);
     put_quotas(&answer->body, quotas, quota_count);
+    if (ad->options.delivery != NULL) {
+        struct delivery_counts delivery = delivery_counts(ad->options.delivery);
+
+        put_table(&answer->body, delivery_rows, COUNT_OF(delivery_rows), &delivery);
+    }
     if (ad->options.lookups != NULL) {
         struct lookup_counts lookups = lookup_counts(ad->options.lookups);
 

@@ -298,6 +298,10 @@ static void tell_action(struct play *p, const struct hook_outcome *o)
         buf_put(&p->out, STR("note: "));
         hook_show_text(o->notes.items[i], &p->out);
     }
+    for (uint32_t i = 0; i < o->asides.count; i++) {
+        buf_put(&p->out, STR("note: "));
+        hook_show_text(o->asides.items[i], &p->out);
+    }
 }
 
 void hook_tell_outcome(struct play *p, struct hook_outcome *o)

@@ -371,7 +371,7 @@ static bool read_policy(const struct doc *root, const struct hook_terms *terms, 
         return true;
     }
     if (!counts) {
-        hook_note(ret, a, "policy counts only at data, and when the message is let in");
+        hook_aside(ret, a, "policy counts only at data, and when the message is let in");
         return true;
     }
     return hook_policy_read(policy, a, ret);
@@ -404,7 +404,7 @@ static struct err read_answer(const struct doc *root, const struct hook_view *vi
     }
     lets_in = ret->action == HOOK_ACCEPT || ret->action == HOOK_QUARANTINE;
     if (own.count > 0 && (view->stage != HOOK_DATA || !lets_in)) {
-        hook_note(ret, a, "modifications count only at data, and when the message is let in");
+        hook_aside(ret, a, "modifications count only at data, and when the message is let in");
         own.count = 0;
     }
     if (!classic_modifications_check(&own, view, a, why)) {

@@ -100,6 +100,9 @@ static void tell_notes(const struct asking *k, const struct chain_item *item,
     for (uint32_t i = 0; i < o->notes.count; i++) {
         event_raise(&ev_filter_note, ABOUT(k, item), f_text(o->notes.items[i]));
     }
+    for (uint32_t i = 0; i < o->asides.count; i++) {
+        event_raise(&ev_filter_aside, ABOUT(k, item), f_text(o->asides.items[i]));
+    }
 }
 
 static void tell_answer(const struct asking *k, const struct chain_item *item,
@@ -405,6 +408,7 @@ static enum next ask_one(struct asking *k, const struct chain_item *item, void *
         e = item->kind->ask(item->filter, session, &k->work, k->a, &o, &why, by);
         state_leave(pass, result_of(e, &o));
         state_add(item->state, asked, o.was_unasked ? 0 : 1);
+        state_add(item->state, unasked, o.was_unasked ? 1 : 0);
         state_add(item->state, timed_out, e.code == ERR_TIMEOUT ? 1 : 0);
     } else if (why.len == 0) {
         buf_put(&why, STR("the filters before it have used up the time of this stage"));

@@ -64,24 +64,34 @@ struct hook_edit *hook_edit_add(struct hook_outcome *o, struct arena *a, enum ho
 /* A stranger's answer may give occasion to thousands: the log needs to know that there were. */
 enum { NOTES_MAX = 16 };
 
+static void add_note(struct str_notes *notes, struct arena *a, struct str text)
+{
+    if (notes->count == NOTES_MAX) {
+        notes->items[NOTES_MAX - 1] = STR("and more of the kind");
+        return;
+    }
+    if (notes->items == NULL) {
+        notes->items = arena_array(a, NOTES_MAX, sizeof(*notes->items));
+        notes->size = NOTES_MAX;
+    }
+    must(notes->size == NOTES_MAX);
+    notes->items[notes->count++] = arena_dup(a, text);
+}
+
 void hook_note(struct hook_outcome *o, struct arena *a, const char *format, ...)
 {
     struct buf text BUF_LOCAL = {0};
     va_list args;
 
-    if (o->notes.count == NOTES_MAX) {
-        o->notes.items[NOTES_MAX - 1] = STR("and more of the kind");
-        return;
-    }
-    if (o->notes.items == NULL) {
-        o->notes.items = arena_array(a, NOTES_MAX, sizeof(*o->notes.items));
-        o->notes.size = NOTES_MAX;
-    }
-    must(o->notes.size == NOTES_MAX);
     va_start(args, format);
     buf_vprintf(&text, format, args);
     va_end(args);
-    o->notes.items[o->notes.count++] = arena_dup(a, buf_str(&text));
+    add_note(&o->notes, a, buf_str(&text));
+}
+
+void hook_aside(struct hook_outcome *o, struct arena *a, const char *text)
+{
+    add_note(&o->asides, a, str_of(text));
 }
 
 bool hook_status_may_become(const struct hook_view *view, enum hook_rcpt_status from,

@@ -220,12 +220,14 @@ struct hook_outcome {
     struct str_notes {
         struct str *items;
         uint32_t count, size;
-    } notes; /* for the log: what was skipped, and why */
+    } notes,    /* for the log: what was skipped, and why */
+        asides; /* what says nothing at this stage, perhaps for each mail: who looks for it */
 };
 
 struct hook_edit *hook_edit_add(struct hook_outcome *o, struct arena *a, enum hook_edit_kind kind);
 void hook_note(struct hook_outcome *o, struct arena *a, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+void hook_aside(struct hook_outcome *o, struct arena *a, const char *text);
 
 /* A name of one or more of %d33-126 but the colon; a value without NUL and control bytes, CR LF
  * only before a blank, no line of blanks alone, lines of at most 998 octets, UTF-8 only where the

@@ -242,6 +242,7 @@ struct filter_counts state_counts(const struct filter_state *s)
     COPY(edits);
     COPY(skipped);
     COPY(shadowed);
+    COPY(unasked);
     COPY(latency_us);
     COPY(working);
     COPY(waiting);

@@ -24,7 +24,8 @@ extern const int64_t latency_bounds_ms[LATENCY_BUCKETS]; /* the last is beyond a
 /* What came of the questions to one filter. */
 struct filter_counts {
     uint64_t asked, answered, failed, timed_out, refused, busy;
-    uint64_t acted; /* decided something else than to accept */
+    uint64_t unasked; /* by itself: what it is not shown, a session that has failed before */
+    uint64_t acted;   /* decided something else than to accept */
     uint64_t edits, skipped, shadowed;
     uint64_t latency[LATENCY_BUCKETS]; /* of answers and failures, each in its bucket alone */
     uint64_t latency_us;
@@ -42,8 +43,8 @@ struct filter_state {
     struct filter_state *next;
     atomic_uint breaker_now;
     atomic_uint working, waiting;
-    atomic_uint_fast64_t asked, answered, failed, timed_out, refused, busy, acted, edits, skipped,
-        shadowed, latency_us;
+    atomic_uint_fast64_t asked, answered, failed, timed_out, refused, busy, unasked, acted, edits,
+        skipped, shadowed, latency_us;
     atomic_uint_fast64_t latency[LATENCY_BUCKETS];
 };
 

@@ -144,6 +144,7 @@ static bool start_deliveries(struct server *s)
     o.trust = s->trust;
     s->delivery = delivery_new(&o, s->now.plan);
     delivery_use_queue(s->delivery, s->queue);
+    admin_use_delivery(s->admin, s->delivery);
     filters_use(s->delivery, s->engine, s->now.policy);
     return true;
 }

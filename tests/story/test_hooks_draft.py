@@ -4,6 +4,7 @@ cases (DR, SE)."""
 import json
 import re
 import shutil
+from urllib.request import urlopen
 
 import pytest
 from draft_scanner import SILENCE, DraftScanner
@@ -145,6 +146,10 @@ def test_messages_that_are_too_large_for_a_scanner_shun_it_for_nobody(yard, scan
         sends(yard, MESSAGE + "All of it.\r\n" * 300, code=451)
     assert not scanner.requests
     assert "larger than the 2000 bytes" in yard.wait("filter_failed")["text"]
+    metrics = urlopen(f"http://127.0.0.1:{yard.admin_port}/metrics", timeout=10).read().decode()
+    for line in ('filter_unasked_total{filter="scan"} 3', 'filter_asked_total{filter="scan"} 0',
+                 "filters_unasked_total 0", "delivery_connections_total 0"):
+        assert f"\npostyard_{line}\n" in metrics, line
     sends(yard)
     assert len(scanner.asked("data")) == 1
 

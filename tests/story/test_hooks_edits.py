@@ -146,6 +146,16 @@ def test_parameters_that_are_none_are_left_aside_and_the_sender_stands(yard, sca
     yard.wait("filter_note", name="policy")
 
 
+def test_edits_where_they_say_nothing_are_told_to_who_looks_for_them(yard, scanner):
+    """Q8: a scanner that says the same at each stage fills no log."""
+    scanner.says(rcpt=edits({"type": "addHeader", "name": "X-A", "value": "1"}))
+    hooked(yard, scanner.hook("rcpt"))
+    sends(yard)
+    aside = yard.wait("filter_aside", name="policy", stage="rcpt")
+    assert aside["level"] == "debug" and "only at data" in aside["text"]
+    assert not yard.seen("filter_note")
+
+
 def test_added_recipients_are_judged_as_if_the_client_had_named_them(yard, scanner):
     """CL-45, CL-46"""
     scanner.says(data=edits({"type": "addRecipient", "value": "cy@example.org"},

@@ -343,6 +343,7 @@ static void is_not_asked(void *arg)
     }
     c = state_counts(t.chain->items[0].state);
     assert_int_equal(c.asked + c.failed + c.refused + c.latency_us, 0);
+    assert_int_equal(c.unasked, 5);
     s[0].error = OK;
     s[0].is_unasked = false;
     trial_ask(&t);

@@ -17,8 +17,8 @@ static void say(struct buf *out, const struct hook_outcome *o)
         buf_printf(out, "%s%.*s=%s%.*s", i > 0 ? " " : "", STR_ARG(o->edits[i].name),
                    kinds[o->edits[i].policy_kind], STR_ARG(o->edits[i].text));
     }
-    if (o->notes.count > 0) {
-        buf_printf(out, " +%u", o->notes.count);
+    if (o->notes.count + o->asides.count > 0) {
+        buf_printf(out, " +%u", o->notes.count + o->asides.count);
     }
 }
 
