@@ -15,7 +15,8 @@
  * Exact     Breakers open and close when they must (yard/breakers.h).
  *
  * A seed    MAIL messages, three lives, two filters: `front`, whose wishes are many, and `back`,
- *           which edits notices. In each eighth seed no scanner ever says a word.
+ *           which edits notices. In each eighth seed no scanner ever says a word of mail,
+ *           and in half of these not even when it is registered at.
  *
  * Switches  What the scenario does and does not own up to: unsaid-drop (of notices), other-time,
  *           unsaid-edit, other-bytes, early (the pause), ahead (of what is stored); and the
@@ -355,6 +356,7 @@ static void run(struct sim_run *r)
                             .is_found = draw(2) == 0,
                             .blocks = true,
                             .slow_ms = TIMEOUT_MS - 500};
+    front.is_mute = back.is_mute = all.is_silent && draw(2) == 0;
     all.scanners = (struct scanners){.run = r,
                                      .items = {&front, &back},
                                      .count = 2,

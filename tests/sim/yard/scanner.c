@@ -221,6 +221,9 @@ static bool fails(struct scanner *s, struct fetch_answer *ret, struct buf *why, 
     if (e->code != OK) {
         return true;
     }
+    if (s->is_mute) {
+        return false;
+    }
     switch ((enum scanner_mood)s->mood) {
     case SCANNER_SILENT:
         *e = fiber_sleep(WHEN_NEVER, by);

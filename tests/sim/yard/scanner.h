@@ -51,6 +51,7 @@ struct scanner {
     const char *host;                 /* in text: 192.0.2.1 */
     bool is_patch, is_cbor, is_found; /* is_found: by discovery */
     bool blocks;                      /* now and then a registration is refused for good */
+    bool is_mute;                     /* registers well, whatever its mood */
     int64_t slow_ms;                  /* no answer takes longer that is one */
     unsigned mood;
     /* Its own. */
