@@ -222,12 +222,19 @@ BEHAVIOURS = {
 POLICY = {name: list(POLICIES)[n % 3] for n, name in enumerate(BEHAVIOURS)}
 
 
+def timeout_s(name):
+    """Short where all of it is waited for; long where something else comes first, however busy the
+    machine is."""
+    reason = BEHAVIOURS[name][2]
+    return TIMEOUT_S if reason is not TAKEN and "TIMEOUT" in reason else 8
+
+
 def hook(name, doors, ca):
     door, path, _, _, more = BEHAVIOURS[name]
     more = dict(more)
     is_tls = more.pop("tls", door not in ("http", "silent"))
     is_draft = "dialect" in more
-    made = {"name": name, "stages": ["data"], "timeout": f"{TIMEOUT_S}s",
+    made = {"name": name, "stages": ["data"], "timeout": f"{timeout_s(name)}s",
             "url": f"http{'s' if is_tls else ''}://127.0.0.1:{doors[door]}/{path}",
             "enable": f"sender == '{name}@a.example'", "on-failure": {"data": POLICY[name]},
             "response-size-max": "1MiB"}
@@ -325,7 +332,7 @@ def test_met(met, name):
     assert reply.startswith(str(250 if is_passed else POLICIES[POLICY[name]])), reply
     if not reply.startswith("250"):
         assert reply[4:9] in ("4.3.5", "5.3.5")
-    assert took < TIMEOUT_S + SLACK_S
+    assert took < timeout_s(name) + SLACK_S
     assert "queued as" in after
     if reason is TAKEN:
         assert met["yard"].seen("filter_answered", name=name, stage="data")
