@@ -99,6 +99,20 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *un
     return 0;
 }
 
+/* One that is still connecting when it is given up is closed by the library itself. */
+static int on_open(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)purpose;
+    watches_begin(ctx, fd);
+    return CURL_SOCKOPT_OK;
+}
+
+static int on_close(void *ctx, curl_socket_t fd)
+{
+    watches_end(ctx, fd);
+    return 0;
+}
+
 static int on_timer(CURLM *multi, long ms, void *ctx)
 {
     struct client *c = ctx;
@@ -269,6 +283,10 @@ static CURL *new_handle(const struct client *c)
     SET(easy, CURLOPT_READFUNCTION, exchange_give_body);
     SET(easy, CURLOPT_SEEKFUNCTION, exchange_rewind);
     SET(easy, CURLOPT_PREREQFUNCTION, exchange_may_send);
+    SET(easy, CURLOPT_SOCKOPTFUNCTION, on_open);
+    SET(easy, CURLOPT_SOCKOPTDATA, c->watches);
+    SET(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    SET(easy, CURLOPT_CLOSESOCKETDATA, c->watches);
     if (o->socket.len > 0) {
         SET(easy, CURLOPT_UNIX_SOCKET_PATH, arena_z(&a, o->socket));
     }

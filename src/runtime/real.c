@@ -63,6 +63,12 @@ void watch_init(struct watch *w, int fd, unsigned ready)
     epoll_change(EPOLL_CTL_ADD, w, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
+void watch_init_level(struct watch *w, int fd)
+{
+    *w = (struct watch){.fd = fd};
+    epoll_change(EPOLL_CTL_ADD, w, EPOLLIN);
+}
+
 void watch_done(struct watch *w)
 {
     must(w->waiting == NULL);
@@ -85,13 +91,23 @@ void watch_close(struct watch *w)
     mem_free(w);
 }
 
+uint32_t watch_events(unsigned want)
+{
+    return (want & WANT_READ ? (uint32_t)EPOLLIN : 0) |
+           (want & WANT_WRITE ? (uint32_t)EPOLLOUT : 0);
+}
+
+unsigned watch_ready(uint32_t events)
+{
+    return (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? WANT_READ : 0u) |
+           (events & (EPOLLOUT | EPOLLHUP | EPOLLERR) ? WANT_WRITE : 0u);
+}
+
 void watch_arm(struct watch *w, unsigned want)
 {
     w->ready = 0;
     w->wanted = want;
-    epoll_change(EPOLL_CTL_MOD, w,
-                 EPOLLONESHOT | (want & WANT_READ ? (uint32_t)EPOLLIN : 0) |
-                     (want & WANT_WRITE ? (uint32_t)EPOLLOUT : 0));
+    epoll_change(EPOLL_CTL_MOD, w, EPOLLONESHOT | watch_events(want));
 }
 
 struct err watch_wait(struct watch *w, unsigned want, const char *what, struct when by)
@@ -113,12 +129,7 @@ struct err watch_wait(struct watch *w, unsigned want, const char *what, struct w
 
 static void watch_event(struct watch *w, uint32_t events)
 {
-    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
-        w->ready |= WANT_READ;
-    }
-    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
-        w->ready |= WANT_WRITE;
-    }
+    w->ready |= watch_ready(events);
     w->ended = w->ended || events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
     if (w->waiting != NULL && w->ready & w->wanted) {
         fiber_wake_with(w->waiting, OK);

@@ -16,9 +16,15 @@ struct watch {
 };
 
 void watch_init(struct watch *w, int fd, unsigned ready);
+/* Level-triggered, for reading: it is told until nothing is left. */
+void watch_init_level(struct watch *w, int fd);
 void watch_done(struct watch *w);
 /* A one-shot watch: its next readiness is awaited from here on. */
 void watch_arm(struct watch *w, unsigned want);
+
+/* WANT_READ and WANT_WRITE as the kernel's events, and back: all of them when a connection broke. */
+uint32_t watch_events(unsigned want);
+unsigned watch_ready(uint32_t events);
 
 extern const struct world_ops real_ops;
 
