@@ -1,5 +1,7 @@
 #include "base/event.h"
 
+#include <endian.h>
+
 static const struct str levels[] = {STR_INIT("debug"), STR_INIT("info"), STR_INIT("warn"),
                                     STR_INIT("error")};
 
@@ -12,6 +14,37 @@ static size_t sequence(struct str s)
         }
     }
     return 0;
+}
+
+static bool is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x7f && c != '"' && c != '\\';
+}
+
+/* Eight bytes at a time. In `stop` the top bit of each byte that is not plain is set; a carry or a
+ * borrow may set more, but only above one that is set rightly, and the lowest alone is used. */
+size_t json_plain(struct str s)
+{
+    const uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+    size_t n = 0;
+
+    while (s.len - n >= sizeof(uint64_t)) {
+        uint64_t x, stop;
+
+        memcpy(&x, s.ptr + n, sizeof x);
+        x = le64toh(x);
+        stop = (x | (x + ones) | (x - 0x20 * ones) | ((x ^ ('"' * ones)) - ones) |
+                ((x ^ ('\\' * ones)) - ones)) &
+               tops;
+        if (stop != 0) {
+            return n + (size_t)__builtin_ctzll(stop) / 8;
+        }
+        n += sizeof x;
+    }
+    while (n < s.len && is_plain(s.ptr[n])) {
+        n++;
+    }
+    return n;
 }
 
 void json_str(struct buf *out, struct str s)
@@ -28,14 +61,8 @@ void json_str(struct buf *out, struct str s)
         } else if (c < 0x20 || c == 0x7f) {
             buf_printf(out, "\\u%04x", c);
         } else if (c < 0x80) {
-            size_t run = 1;
-
-            while (run < s.len && (unsigned char)s.ptr[run] >= 0x20 &&
-                   (unsigned char)s.ptr[run] < 0x7f && s.ptr[run] != '"' && s.ptr[run] != '\\') {
-                run++;
-            }
-            buf_put(out, str_head(s, run));
-            n = run;
+            n = json_plain(s);
+            buf_put(out, str_head(s, n));
         } else {
             n = sequence(s);
             buf_put(out, n ? str_head(s, n) : STR("\xef\xbf\xbd"));

@@ -66,5 +66,8 @@ void event_json(struct buf *out, struct date at, const struct event_kind *kind,
 void event_text(struct buf *out, struct date at, const struct event_kind *kind,
                 const struct event_field *fields, size_t count);
 
+/* How many bytes at the start of s stand in a JSON string as they are: ASCII but controls, DEL, the
+ * quote mark and the backslash. */
+size_t json_plain(struct str s);
 /* s as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void json_str(struct buf *out, struct str s);

@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "base/check.h"
+#include "base/event.h"
 
 /* ---- JSON ---- */
 
@@ -59,23 +60,15 @@ static void escape(char c, struct buf *out)
     buf_put(out, word != NULL ? str_of(word) : str_make(code, sizeof code));
 }
 
-static bool is_plain(char c)
-{
-    return (unsigned char)c >= 0x20 && c != '"' && c != '\\' && (unsigned char)c < 0x7F;
-}
-
 static const struct str replacement = STR_INIT("\xEF\xBF\xBD");
 
 /* As much of `in` as is certain; what is left is the beginning of a character. */
 static struct str json_text(struct str in, struct buf *out)
 {
     while (in.len > 0) {
-        size_t plain = 0, bad;
+        size_t plain = json_plain(in), bad;
         int length;
 
-        while (plain < in.len && is_plain(in.ptr[plain])) {
-            plain++;
-        }
         buf_put(out, str_head(in, plain));
         in = str_skip(in, plain);
         if (in.len == 0) {

@@ -25,6 +25,65 @@ static void an_event_is_one_line_whatever_a_stranger_sent(void **state)
     (void)state;
 }
 
+/* Each byte, at each place of runs of all lengths that words of eight bytes can meet; and two of
+ * them, since the first must be found whatever stands behind it. */
+static void plain_runs_end_at_the_first_byte_that_is_not_plain(void **state)
+{
+    enum { RUN_MAX = 26 };
+
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool is_plain = byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+
+        for (size_t len = 1; len <= RUN_MAX; len++) {
+            for (size_t at = 0; at < len; at++) {
+                char text[RUN_MAX] = {0};
+
+                memset(text, at % 2 ? ' ' : '~', len);
+                text[at] = (char)byte;
+                assert_int_equal(json_plain(str_make(text, len)), is_plain ? len : at);
+                text[len - 1] = '\n';
+                assert_int_equal(json_plain(str_make(text, len)), is_plain ? len - 1 : at);
+            }
+        }
+    }
+    assert_int_equal(json_plain(STR_EMPTY), 0);
+    (void)state;
+}
+
+static void json_text_is_right_around_the_edges_of_runs(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"\xc3\xbc", "\xc3\xbc"},
+        {"\xff", "\xef\xbf\xbd"},
+        {"\xc3", "\xef\xbf\xbd"},
+        {"\xe2\x82\xac", "\xe2\x82\xac"},
+        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+        {"\"", "\\\""},
+        {"\\", "\\\\"},
+        {"\n", "\\n"},
+        {"\x7f", "\\u007f"},
+        {"\x01", "\\u0001"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (int before = 0; before <= 17; before++) {
+            for (int after = 0; after <= 17; after++) {
+                static const char run[] = "plain text of the";
+                char in[64], want[64];
+                struct buf out BUF_LOCAL = {0};
+
+                snprintf(in, sizeof in, "%.*s%s%.*s", before, run, rows[i].in, after, run);
+                snprintf(want, sizeof want, "\"%.*s%s%.*s\"", before, run, rows[i].out, after, run);
+                json_str(&out, str_of(in));
+                EXPECT_STR(buf_str(&out), want);
+            }
+        }
+    }
+    (void)state;
+}
+
 static void dates_and_errors_read_well(void **state)
 {
     char at[DATE_MAIL_BYTES], line[64];
@@ -71,6 +130,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_is_one_line_whatever_a_stranger_sent),
+        cmocka_unit_test(plain_runs_end_at_the_first_byte_that_is_not_plain),
+        cmocka_unit_test(json_text_is_right_around_the_edges_of_runs),
         cmocka_unit_test(dates_and_errors_read_well),
         cmocka_unit_test(dates_agree_with_the_c_library_on_each_day),
         cmocka_unit_test(a_date_beyond_the_calendar_is_shown_as_its_end),
