@@ -211,7 +211,9 @@ static void tell_request(struct play *p, const struct fetch_request *r, struct w
 {
     struct str type = STR_EMPTY, body = STR_EMPTY;
 
-    r->source->rewind(r->source->ctx);
+    if (r->source != NULL) {
+        r->source->rewind(r->source->ctx);
+    }
     (void)fetch_request_body(r, &p->arena, &body, by);
     for (size_t i = 0; i < r->field_count; i++) {
         type = str_eq_nocase(r->fields[i].name, STR("Content-Type")) ? r->fields[i].value : type;

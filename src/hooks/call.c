@@ -12,7 +12,7 @@
 #include "tls/tls.h"
 
 /* BIG_BYTES: what is more to be looked at, written or read is not done on the loop. */
-enum { PIECE_BYTES = 48 * 1024, BIG_BYTES = 64 * 1024 };
+enum { PIECE_BYTES = 48 * 1024, WHOLE_BYTES_MAX = PIECE_BYTES, BIG_BYTES = 64 * 1024 };
 
 /* ---- what takes long ---- */
 
@@ -246,7 +246,8 @@ struct body_source {
     struct inserter inserter;
     struct buf header; /* of a whole message; empty: the body alone is inserted */
     struct buf read, out;
-    uint64_t at; /* in the body */
+    struct buf whole; /* all of it, when it is small */
+    uint64_t at;      /* in the body */
     enum { AT_BEFORE, AT_HEADER, AT_BODY, AT_AFTER, AT_END } part;
 };
 
@@ -346,6 +347,33 @@ static void source_done(struct body_source *s)
     buf_done(&s->header);
     buf_done(&s->read);
     buf_done(&s->out);
+    buf_done(&s->whole);
+}
+
+/* What is small is written once and whole, so that it leaves together with its head; else `whole`
+ * stays empty. */
+static struct err source_gather(struct body_source *s, struct when by)
+{
+    uint64_t least = s->request->before.len + s->request->after.len;
+    struct err e = ERR_OK;
+    struct str piece;
+    bool is_small;
+
+    if (s->request->insert != HOOK_INSERT_NONE) {
+        least += s->header.len + s->view->body.size;
+    }
+    is_small = least <= WHOLE_BYTES_MAX;
+    source_rewind(s);
+    while (e.code == OK && is_small && s->part != AT_END) {
+        e = source_next(s, &piece, by);
+        is_small = piece.len <= WHOLE_BYTES_MAX - s->whole.len;
+        if (is_small) {
+            buf_put(&s->whole, piece);
+        }
+    }
+    source_rewind(s);
+    buf_done(is_small ? &s->out : &s->whole);
+    return e;
 }
 
 /* Escapes have to be counted, in one pass over it all; the others are of a known length. The loop
@@ -444,7 +472,6 @@ struct err hook_exchange(const struct hook_call *c, const struct hook_request *r
                               .target = c->target,
                               .fields = c->fields,
                               .field_count = c->field_count,
-                              .source = &body,
                               .response_max = c->response_max};
     struct engine_pool *held;
     struct fetch_pool *pool;
@@ -456,7 +483,13 @@ struct err hook_exchange(const struct hook_call *c, const struct hook_request *r
         return err_of(ERR_CONFIG);
     }
     source_begin(&source, c->view, request);
-    e = source_length(&source, &body.length, by);
+    e = source_gather(&source, by);
+    if (e.code == OK && source.whole.len > 0) {
+        r.body = buf_str(&source.whole);
+    } else if (e.code == OK) {
+        r.source = &body;
+        e = source_length(&source, &body.length, by);
+    }
     if (e.code == OK) {
         e = fetch(pool, &r, c->a, ret, c->why, by);
         if (h->watch.told != NULL) {
