@@ -14,8 +14,10 @@
 
 enum {
     LOOK_MAX = 64, /* sockets a turn */
-    /* The library's buffers of one transfer: the least that it takes. */
-    BUFFER_BYTES_EACH = 16 * 1024,
+    /* The library's buffers of one transfer: the least that it takes of what is sent, and enough of
+     * what is read for most answers. A thousand calls under way have a thousand of them. */
+    SEND_BYTES_EACH = 16 * 1024,
+    READ_BYTES_EACH = 8 * 1024,
 };
 
 /* What is set here can fail only by our own mistake, or for want of memory. */
@@ -275,8 +277,8 @@ static CURL *new_handle(const struct client *c)
     SET(easy, CURLOPT_PROXY, ""); /* nor from the environment */
     SET(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(easy, CURLOPT_PATH_AS_IS, 1L);
-    SET(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES_EACH);
-    SET(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)BUFFER_BYTES_EACH);
+    SET(easy, CURLOPT_BUFFERSIZE, (long)READ_BYTES_EACH);
+    SET(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BYTES_EACH);
     SET(easy, CURLOPT_MAXAGE_CONN, idle_s(o));
     SET(easy, CURLOPT_HEADERFUNCTION, exchange_take_head);
     SET(easy, CURLOPT_WRITEFUNCTION, exchange_take_body);

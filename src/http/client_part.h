@@ -10,7 +10,7 @@
 
 #include <curl/curl.h>
 
-enum { HANDLES_KEPT_MAX = 8 };
+enum { HANDLES_KEPT_MAX = 64 }; /* some 14 KiB each, until the pool has rested */
 
 struct client {
     const struct fetch_pool_options *options;
