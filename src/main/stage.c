@@ -22,6 +22,10 @@ static void done_here(struct post *p)
 
 void stage_open(struct stage *s)
 {
+    if (s->told) { /* perhaps it has not come there yet, and a post is in one inbox once */
+        return;
+    }
+    s->told = true;
     s->open_post.run = open_here;
     loop_post(s->loop, &s->open_post);
 }

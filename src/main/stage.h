@@ -13,9 +13,11 @@ struct stage {
     struct loop *loop, *home;
     struct fiber *waits, *waits_done;
     bool opened, done;
+    bool told; /* home's */
 };
 
-void stage_open(struct stage *s); /* on home: loop and home are set */
+/* On home: loop and home are set. Once more is harmless. */
+void stage_open(struct stage *s);
 /* On the loop: until opened; firm, because the end comes by stages too. */
 void stage_wait(struct stage *s, struct when by);
 void stage_done(struct stage *s); /* on the loop */

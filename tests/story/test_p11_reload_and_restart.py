@@ -1,7 +1,9 @@
 """P11. Reload and restart are quiet: a reload drops no session and no delivery."""
 
+import socket
 import threading
 
+import pytest
 from client import Client, sends_mail
 
 
@@ -107,3 +109,12 @@ def test_queued_mail_is_there_after_a_restart(yard, host):
     for identity in identities:
         yard.wait("delivery_done", since=since, message=identity)
     assert len(host.wait_mail(5)) == 5
+
+
+@pytest.mark.parametrize("what", ["admin", "listeners"])
+def test_a_port_that_somebody_else_has_ends_the_start_with_a_word(yard, what):
+    with socket.create_server(("127.0.0.1", {"admin": yard.admin_port, "listeners": yard.port}[what])):
+        yard.start(ready=False)
+        said = yard.wait("start_failed", name=what)
+        assert "Address already in use" in said["text"]
+        assert yard.ended() == 1
